@@ -91,7 +91,8 @@ void timers_run(struct timers *h, uint64_t now_ns)
     while (h->count && h->heap[0].key_ns <= now_ns) {
         struct timer *t = h->heap[0].timer;
 
-        if (t->due_ns > now_ns) { /* it was moved later since: this is where the heap learns of it */
+        if (t->due_ns >
+            now_ns) { /* it was moved later since: this is where the heap learns of it */
             sift_down(h, 0, (struct timer_entry){ t->due_ns, t });
             continue;
         }

@@ -17,14 +17,14 @@ struct pool;
 
 struct arena_block {
     struct arena_block *next;
-    size_t size;               /* of the whole block, this header included */
+    size_t size; /* of the whole block, this header included */
     bool from_pool;
 };
 
 struct arena {
-    char *at, *end;            /* what is left of the current block */
+    char *at, *end; /* what is left of the current block */
     struct arena_block *blocks;
-    struct pool *pool;         /* where ordinary blocks come from; NULL: malloc */
+    struct pool *pool; /* where ordinary blocks come from; NULL: malloc */
 };
 
 /* An empty arena; takes nothing until the first take. `pool` lends blocks of pool->size bytes, or NULL. */
@@ -50,7 +50,7 @@ static inline char *arena_take_bytes(struct arena *a, size_t size)
     return arena_take_slow(a, size, 1);
 }
 
-#define ARENA_NEW(a, type)       ((type *)arena_take((a), sizeof(type)))
-#define ARENA_ARRAY(a, type, n)  ((type *)arena_take((a), sizeof(type) * (size_t)(n)))
+#define ARENA_NEW(a, type)      ((type *)arena_take((a), sizeof(type)))
+#define ARENA_ARRAY(a, type, n) ((type *)arena_take((a), sizeof(type) * (size_t)(n)))
 
 #endif

@@ -10,7 +10,8 @@
 
 void check_failed(const char *what, const char *file, int line)
 {
-    dprintf(STDERR_FILENO, "sluice[%d]: check failed: %s (%s:%d)\n", (int)getpid(), what, file, line);
+    dprintf(STDERR_FILENO, "sluice[%d]: check failed: %s (%s:%d)\n", (int)getpid(), what, file,
+            line);
     abort();
 }
 

@@ -9,12 +9,12 @@
 
 #include <stddef.h>
 
-#define MUST_USE             __attribute__((warn_unused_result))
-#define PRINTF_LIKE(f, a)    __attribute__((format(printf, f, a)))
-#define NORETURN             __attribute__((noreturn))
-#define LIKELY(c)            __builtin_expect(!!(c), 1)
-#define UNLIKELY(c)          __builtin_expect(!!(c), 0)
-#define ARRAY_LEN(a)         (sizeof(a) / sizeof((a)[0]))
+#define MUST_USE                   __attribute__((warn_unused_result))
+#define PRINTF_LIKE(f, a)          __attribute__((format(printf, f, a)))
+#define NORETURN                   __attribute__((noreturn))
+#define LIKELY(c)                  __builtin_expect(!!(c), 1)
+#define UNLIKELY(c)                __builtin_expect(!!(c), 0)
+#define ARRAY_LEN(a)               (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 /* Says what, where and errno on standard error, then aborts. */
@@ -29,7 +29,7 @@ NORETURN void die(const char *format, ...) PRINTF_LIKE(1, 2);
             check_failed(#cond, __FILE__, __LINE__);                                               \
     } while (0)
 
-#define UNREACHABLE() check_failed("unreachable", __FILE__, __LINE__)
+#define UNREACHABLE()    check_failed("unreachable", __FILE__, __LINE__)
 
 /* A branch that no input can reach, kept for the reader: false, and an abort if it ever is not. */
 #define IMPOSSIBLE(cond) (UNLIKELY(cond) ? (check_failed(#cond, __FILE__, __LINE__), 1) : 0)

@@ -37,7 +37,8 @@ static inline bool list_is_empty(const struct list *l)
     return l->head.next == &l->head;
 }
 
-static inline void link_between(struct link_node *n, struct link_node *before, struct link_node *after)
+static inline void link_between(struct link_node *n, struct link_node *before,
+                                struct link_node *after)
 {
     n->prev = before;
     n->next = after;

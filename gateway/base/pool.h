@@ -16,9 +16,9 @@ struct pool_free {
 };
 
 struct pool {
-    size_t size;               /* of one object */
-    size_t keep;               /* free objects kept; more are given back to the system. 0: keep all (slabs) */
-    size_t used, free;         /* counts */
+    size_t size; /* of one object */
+    size_t keep; /* free objects kept; more are given back to the system. 0: keep all (slabs) */
+    size_t used, free; /* counts */
     struct pool_free *list;
     void *slabs;
 };

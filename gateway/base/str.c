@@ -23,7 +23,8 @@ bool str_equal_secret(struct str a, struct str b)
     if (a.len != b.len)
         return false;
     for (size_t i = 0; i < a.len; i++)
-        difference = (unsigned char)(difference | ((unsigned char)a.at[i] ^ (unsigned char)b.at[i]));
+        difference =
+            (unsigned char)(difference | ((unsigned char)a.at[i] ^ (unsigned char)b.at[i]));
     return difference == 0;
 }
 

@@ -22,15 +22,15 @@ enum known_field {
 };
 
 struct field {
-    struct str name, value;    /* the value without OWS around it */
+    struct str name, value; /* the value without OWS around it */
     enum known_field known;
 };
 
 struct fields {
     struct field *at;
     uint32_t count, room;
-    uint64_t present;          /* bit n: a field with known == n may be there; clear: surely not */
-    struct arena *arena;       /* where growth comes from */
+    uint64_t present;    /* bit n: a field with known == n may be there; clear: surely not */
+    struct arena *arena; /* where growth comes from */
 };
 
 /* Empty, with room for `room` (0: taken at the first add). */

@@ -16,16 +16,16 @@
 #include "gateway/http/message.h"
 
 struct h1_limits {
-    uint32_t first_line;  /* bytes of the request or status line -> HEAD_LINE_TOO_LONG (414)   */
-    uint32_t field_line;  /* bytes of one field line             -> HEAD_TOO_LARGE (431)       */
-    uint32_t total;       /* bytes of the whole head             -> HEAD_TOO_LARGE             */
-    uint32_t count;       /* field lines                         -> HEAD_TOO_LARGE             */
+    uint32_t first_line; /* bytes of the request or status line -> HEAD_LINE_TOO_LONG (414)   */
+    uint32_t field_line; /* bytes of one field line             -> HEAD_TOO_LARGE (431)       */
+    uint32_t total;      /* bytes of the whole head             -> HEAD_TOO_LARGE             */
+    uint32_t count;      /* field lines                         -> HEAD_TOO_LARGE             */
 };
 
 enum head_result {
     HEAD_DONE,
-    HEAD_MORE,            /* come back with more text                                          */
-    HEAD_BAD,             /* not HTTP, or ambiguous: 400 and close (an answer: 502)            */
+    HEAD_MORE, /* come back with more text                                          */
+    HEAD_BAD,  /* not HTTP, or ambiguous: 400 and close (an answer: 502)            */
     HEAD_LINE_TOO_LONG,
     HEAD_TOO_LARGE,
     HEAD_VERSION,         /* HTTP, but not 1.0 or 1.1: 505                                     */
@@ -33,10 +33,11 @@ enum head_result {
 };
 
 struct h1_scan {
-    uint32_t seen;        /* bytes already looked at                    */
-    uint32_t line;        /* where the line being read begins           */
-    uint32_t lines;       /* complete lines so far                      */
-    uint32_t skipped;     /* empty lines before the first (RFC 9112 2.2: at most one CRLF), to be dropped */
+    uint32_t seen;  /* bytes already looked at                    */
+    uint32_t line;  /* where the line being read begins           */
+    uint32_t lines; /* complete lines so far                      */
+    uint32_t
+        skipped; /* empty lines before the first (RFC 9112 2.2: at most one CRLF), to be dropped */
 };
 
 /* Look for the end of a head.

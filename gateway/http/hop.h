@@ -13,15 +13,19 @@
 #include "gateway/base/str.h"
 #include "gateway/http/message.h"
 
-enum hop_forward { HOP_APPEND, HOP_REPLACE, HOP_DROP };   /* what to do with X-Forwarded-* that a client sent */
+enum hop_forward {
+    HOP_APPEND,
+    HOP_REPLACE,
+    HOP_DROP
+}; /* what to do with X-Forwarded-* that a client sent */
 
 struct hop_client {
-    struct str address;        /* of the peer, as text without port: "192.0.2.7", "2001:db8::1"       */
-    struct str port;           /* of the listener, as text: X-Forwarded-Port                          */
+    struct str address; /* of the peer, as text without port: "192.0.2.7", "2001:db8::1"       */
+    struct str port;    /* of the listener, as text: X-Forwarded-Port                          */
     bool is_ipv6;
     enum hop_forward forward;
-    bool send_forwarded;       /* RFC 7239 Forwarded too                                              */
-    struct str via;            /* pseudonym: "sluice"                                                 */
+    bool send_forwarded; /* RFC 7239 Forwarded too                                              */
+    struct str via;      /* pseudonym: "sluice"                                                 */
 };
 
 /* Makes the client's request what a service should see. Strings come from the arena. */

@@ -12,8 +12,17 @@
 #include "gateway/http/fields.h"
 
 enum method {
-    METHOD_OTHER = 0, METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_PUT, METHOD_DELETE,
-    METHOD_CONNECT, METHOD_OPTIONS, METHOD_TRACE, METHOD_PATCH, METHOD_COUNT
+    METHOD_OTHER = 0,
+    METHOD_GET,
+    METHOD_HEAD,
+    METHOD_POST,
+    METHOD_PUT,
+    METHOD_DELETE,
+    METHOD_CONNECT,
+    METHOD_OPTIONS,
+    METHOD_TRACE,
+    METHOD_PATCH,
+    METHOD_COUNT
 };
 
 /* How the end of a body is known. (RFC 9112 section 6.3; HTTP/2 maps onto LENGTH and CHUNKED.) */
@@ -28,27 +37,27 @@ enum body_kind {
 struct request {
     enum method method;
     struct str method_text;
-    struct str target;        /* as the client sent it: what a service sees                        */
-    struct str scheme;        /* "http" or "https": of the connection, or of an absolute target    */
-    struct str host;          /* Host or authority, port included, as sent                         */
-    struct str path;          /* normalised for comparing (target.h); for routing and policy only  */
-    struct str query;         /* without '?'; at == NULL: no '?' in the target                     */
+    struct str target; /* as the client sent it: what a service sees                        */
+    struct str scheme; /* "http" or "https": of the connection, or of an absolute target    */
+    struct str host;   /* Host or authority, port included, as sent                         */
+    struct str path;   /* normalised for comparing (target.h); for routing and policy only  */
+    struct str query;  /* without '?'; at == NULL: no '?' in the target                     */
     struct fields fields;
     enum body_kind body;
-    uint64_t content_length;  /* with BODY_LENGTH                                                  */
-    uint8_t version;          /* 10, 11, 20                                                        */
-    bool keep_alive;          /* may the connection be used again (h1 only)                        */
+    uint64_t content_length; /* with BODY_LENGTH                                                  */
+    uint8_t version;         /* 10, 11, 20                                                        */
+    bool keep_alive;         /* may the connection be used again (h1 only)                        */
     bool expect_continue;
 };
 
 struct response {
     uint16_t status;
-    struct str reason;        /* reason phrase; empty: the standard one */
+    struct str reason; /* reason phrase; empty: the standard one */
     struct fields fields;
     enum body_kind body;
     uint64_t content_length;
     uint8_t version;
-    bool keep_alive;          /* of the link that it came on (h1 only)  */
+    bool keep_alive; /* of the link that it came on (h1 only)  */
 };
 
 enum method method_from(struct str text);

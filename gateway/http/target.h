@@ -25,7 +25,8 @@
 bool target_read(struct request *req, struct arena *arena, const char **why) MUST_USE;
 
 /* The normalised form of a path. Returns false if it must be refused. *out may equal `path` (borrowed). */
-bool target_normalise(struct str path, struct arena *arena, struct str *out, const char **why) MUST_USE;
+bool target_normalise(struct str path, struct arena *arena, struct str *out,
+                      const char **why) MUST_USE;
 
 /* Host without port, and the port's text (empty: none). False: malformed. */
 bool target_split_host(struct str host, struct str *name, struct str *port) MUST_USE;
