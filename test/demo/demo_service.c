@@ -549,6 +549,9 @@ int main(int argc, char **argv)
     struct source signals = { on_signal, signalfd(-1, &ends, SFD_CLOEXEC) };
     watch(&signals, EPOLL_CTL_ADD, EPOLLIN);
 
+    printf("listening on port %lu\n", port); /* whoever started us may wait for this line */
+    fflush(stdout);
+
     for (;;) {
         int n = epoll_wait(service.epoll, events, 256, -1);
 
