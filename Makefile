@@ -148,7 +148,7 @@ bench: release        ## CPU per request, rates and latencies beside nginx and h
 lint: compile_commands.json $(foreach f,$(FOLDERS),$B/lint/$(subst /,_,$f).ok) ## layers, style, clang-tidy, cppcheck, shellcheck (FAST=1: without the slow two)
 	@scripts/check-layers
 	@scripts/check-style
-	@shellcheck $$(grep -lE '^#!.*\b(ba)?sh\b' .ci/run scripts/* 2>/dev/null)
+	@shellcheck -S warning $$(grep -lE '^#!.*\b(ba)?sh\b' .ci/run scripts/* 2>/dev/null)
 	$(if $(FAST),,@clang-tidy-14 --quiet -p . $(foreach f,$(FOLDERS),$(call sources,$f)) $(MAIN) 2>/dev/null)
 	$(if $(FAST),,@cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability -I. -D_GNU_SOURCE -U__has_feature $(FOLDERS))
 
@@ -173,12 +173,14 @@ compile_commands.json: Makefile FORCE ## for clangd and clang-tidy
 install: release      ## PREFIX=/usr/local DESTDIR=: binary, man page, configuration (never overwritten), systemd unit
 	install -D -m 755 $B/release/sluice $(DESTDIR)$(PREFIX)/bin/sluice
 	install -D -m 644 scripts/sluice.1 $(DESTDIR)$(PREFIX)/share/man/man1/sluice.1
-	test -e $(DESTDIR)$(SYSCONF)/sluice/config.yaml || install -D -m 640 conf/config.yaml $(DESTDIR)$(SYSCONF)/sluice/config.yaml
+	test -e $(DESTDIR)$(SYSCONF)/sluice/config.yaml || install -D -m 644 conf/config.yaml $(DESTDIR)$(SYSCONF)/sluice/config.yaml
+	install -D -m 644 scripts/sluice.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/sluice.conf
 	install -d $(DESTDIR)$(UNITDIR)
 	sed -e 's|@BIN@|$(PREFIX)/bin|g' -e 's|@CONF@|$(SYSCONF)/sluice|g' scripts/sluice.service >$(DESTDIR)$(UNITDIR)/sluice.service
 
 uninstall:            ## what install put there, but the configuration
-	rm -f $(DESTDIR)$(PREFIX)/bin/sluice $(DESTDIR)$(PREFIX)/share/man/man1/sluice.1 $(DESTDIR)$(UNITDIR)/sluice.service
+	rm -f $(DESTDIR)$(PREFIX)/bin/sluice $(DESTDIR)$(PREFIX)/share/man/man1/sluice.1 $(DESTDIR)$(UNITDIR)/sluice.service \
+	      $(DESTDIR)$(PREFIX)/lib/sysusers.d/sluice.conf
 
 clean:                ## remove build/
 	rm -rf $B compile_commands.json
