@@ -2,7 +2,7 @@
 #
 # The folders and their order come from scripts/layers.txt. Each folder is an archive, and a unit
 # test is linked only against the archives at or below its folder, so a call upwards is a link error.
-# Objects live in build/<variant>/; what follows VARIANT_RULES is written once for all variants.
+# Objects live in build/<variant>/ (another place: B=/elsewhere). VARIANT_RULES is written once for all variants.
 
 CC      := gcc
 AR      := gcc-ar
@@ -15,6 +15,7 @@ LIBS    := -lyaml -lssl -lcrypto -lm
 T       ?=
 SECONDS ?= 60
 B       ?= build
+export B
 MAKEFLAGS := $(MAKEFLAGS) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 VERSION := $(or $(shell sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md 2>/dev/null | head -n 1),0.0.0)
 
