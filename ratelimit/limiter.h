@@ -1,0 +1,50 @@
+/* A limiter: an algorithm, a limit, and the shared cells it counts in. Here is the only loop that changes
+ * a word of a limit.
+ *
+ * The name is part of every key: a reload that keeps the name keeps the counts, whatever else it changes;
+ * other parameters rescale a word when it is next used, another algorithm starts afresh. Several processes
+ * may use old and new parameters side by side while a reload spreads; key, parameters' tag and word change
+ * in one step, so no word is ever read under the wrong ones.
+ */
+#ifndef RATELIMIT_LIMITER_H
+#define RATELIMIT_LIMITER_H
+
+#include "ratelimit/algorithm.h"
+#include "shm/cells.h"
+
+/* When the cells of a key's group are all in use. */
+enum when_full { FULL_EVICT, FULL_ALLOW, FULL_DENY };
+
+/* Const once made; lives in a snapshot. */
+struct limiter {
+    const struct algorithm *algorithm;
+    struct limit limit;
+    struct cells cells;
+    struct hash_key key; /* the region's secret and the limit's name */
+    uint64_t params;     /* algorithm and limit, packed              */
+    uint64_t tag;        /* a hash of params, as the cells' keys have */
+    uint64_t idle_ns;
+    enum when_full when_full;
+};
+
+/* name       of the limit ("users/rate_limit"): its state goes by it
+ * cells      the gateway's table, see cells_table
+ * returns    NULL, or why the limit does not fit the algorithm, for people: fail the load with it */
+const char *limiter_init(struct limiter *l, const struct region_header *h,
+                         const struct cells *cells, struct str name,
+                         const struct algorithm *algorithm, const struct limit *limit,
+                         enum when_full when_full) MUST_USE;
+
+/* The key of a client (an address, an API key) under this limit. */
+uint64_t limiter_key(const struct limiter *l, struct str client);
+
+/* Take `cost` out of what `key` may still use; 0 only looks, less than 0 gives back.
+ *
+ * now_ns   region_now() of the loop's clock, not of a fresh reading
+ * returns  the decision; d.retry_ns is 0 when allowed
+ * Never blocks, never fails: a full table answers by when_full and counts it.
+ * Processes: any number at once. Threads: the same.
+ */
+struct decision limiter_take(const struct limiter *l, uint64_t key, int32_t cost, uint64_t now_ns);
+
+#endif

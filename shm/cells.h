@@ -1,0 +1,80 @@
+/* Cells: words found by key, in a table of fixed size. One table serves all limits of the gateway.
+ *
+ * A cell is {key, word, idle_at, params}. Key and word change together, by one 16-byte compare and swap:
+ * the key guards the word. So a cell is taken over by a newcomer in one step, nobody ever sees the word of
+ * a predecessor, a process may be killed between any two instructions, and a change meant for a key cannot
+ * hit its successor. (The same with two 8-byte steps leaves a gap in which an update of the old owner
+ * lands in the new owner's word.)
+ *
+ * A key is 64 bits of a keyed hash; the upper half of a probe group's index comes from the same hash. Its
+ * low 16 bits are a tag that the user may change with the word: under which parameters the word is meant.
+ * `idle_at` says when the word will mean as little as none, so that anybody may take the cell then; it is
+ * advice, written before the word and never turned back. `params` is what the tag stands for.
+ *
+ * A probe group is two cache lines, four cells; a key lives in its group or nowhere. When none of the four
+ * is idle, the caller's rule decides: evict the one idle soonest, or do without; both are counted.
+ */
+#ifndef SHM_CELLS_H
+#define SHM_CELLS_H
+
+#include "shm/region.h"
+
+#define CELLS_GROUP    4
+#define CELLS_TAG_MASK UINT64_C(0xffff)
+
+struct cell {
+    _Alignas(16) shared_word key; /* hash with the tag in its low 16 bits; 0: never used */
+    shared_word word;
+    shared_word idle_at_ns;
+    shared_word params;
+};
+
+struct cells_shared {
+    _Alignas(CACHE_LINE) shared_word used; /* cells that have a key                               */
+    _Alignas(CACHE_LINE)
+        shared_word takeovers; /* of idle cells                                   */
+    shared_word evictions;     /* of cells that were not idle                         */
+    shared_word full;          /* lookups that found no place and were not to evict   */
+    _Alignas(2 * CACHE_LINE) struct cell cell[];
+};
+
+/* This process's view; may be copied. */
+struct cells {
+    struct cells_shared *shared;
+    size_t groups; /* a power of two */
+};
+
+/* Both halves of a cell at one moment. */
+struct cell_pair {
+    uint64_t key, word;
+};
+
+/* A table of at least `capacity` cells: made within a load, found otherwise. False as region_table. */
+bool cells_table(struct region *r, struct str name, size_t capacity, struct cells *out) MUST_USE;
+/* How many cells there are. */
+size_t cells_capacity(const struct cells *c);
+
+/* The cell of `key` (its low 16 bits do not matter), as it was a moment ago in *seen; a new one has word 0 and the
+ * key's own tag. When the group is full: `evict` takes the cell that is idle soonest, else NULL. */
+struct cell *cells_find(const struct cells *c, uint64_t key, uint64_t now_ns, bool evict,
+                        struct cell_pair *seen) MUST_USE;
+/* The same without making one: NULL if the key has no cell. */
+struct cell *cells_look(const struct cells *c, uint64_t key, struct cell_pair *seen) MUST_USE;
+/* Change both halves at once. On failure *seen is what is there now; look whose it is. */
+bool cell_swap(struct cell *cell, struct cell_pair *seen, struct cell_pair next) MUST_USE;
+
+/* Is this pair of the same key, whatever its tag? */
+static inline bool cell_is_of(const struct cell_pair *pair, uint64_t key)
+{
+    return ((pair->key ^ key) & ~CELLS_TAG_MASK) == 0;
+}
+
+/* Before the word is changed: it will not be idle before `at_ns`. */
+static inline void cell_keep_until(struct cell *cell, uint64_t at_ns)
+{
+    /* relaxed: advice, and the 16-byte swap that follows orders it before the word */
+    if (word_peek(&cell->idle_at_ns) < at_ns)
+        word_put(&cell->idle_at_ns, at_ns);
+}
+
+#endif
