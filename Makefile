@@ -16,7 +16,7 @@ T       ?=
 SECONDS ?= 60
 B       ?= build
 export B
-MAKEFLAGS := $(MAKEFLAGS) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+MAKEFLAGS += --no-print-directory $(if $(filter 0,$(MAKELEVEL)),-j$(or $(JOBS),$(shell nproc)))
 VERSION := $(or $(shell sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md 2>/dev/null | head -n 1),0.0.0)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wformat=2 \
@@ -63,7 +63,7 @@ HEADERS  := $(wildcard $(foreach l,$(LAYERS),$(call folder,$l)/*.h)) $(shell fin
 
 .DELETE_ON_ERROR:
 .PHONY: all test test-unit test-wire test-hammer test-corpus packages run tsan hammer fuzz bench coverage lint \
-        format reference install uninstall clean help FORCE $(VARIANTS)
+        format reference install uninstall clean help FORCE release debug
 
 all: release          ## build/release/sluice (LTO=1: optimised over all files, WERROR=1: warnings are errors)
 
@@ -74,12 +74,12 @@ endef
 define UNIT_RULE
 $B/$1/$(2:.c=): $B/$1/$(2:.c=.o) $(patsubst %.c,$B/$1/%.o,$(filter-out $(dir $2)test_%,$(wildcard $(dir $2)*.c))) \
                    $(call archives,$1,$(call below,$(patsubst test/unit/%/,%,$(dir $2))))
-	@$(cc_$1) $(ldflags_$1) -o $$@ $$^ -Wl,--as-needed $(LIBS) -lcheck_pic -lsubunit -lpthread -lrt
+	@$(cc_$1) $(ldflags_$1) -o $$@ $$^ -Wl,--as-needed -lcheck_pic -lsubunit -lpthread -lrt $(LIBS)
 endef
 define VARIANT_RULES
 $(foreach f,$(FOLDERS),$(eval $(call ARCHIVE_RULE,$1,$f)))
 $(if $(filter debug coverage,$1),$(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$1,$t))))
-$1: $(call archives,$1,$(FOLDERS)) $(if $(MAIN),$B/$1/sluice) $B/$1/demo-service
+$(if $(filter release debug,$1),$1: $(call archives,$1,$(FOLDERS)) $(if $(MAIN),$B/$1/sluice) $B/$1/demo-service)
 $B/$1/flags: FORCE
 	@mkdir -p $$(@D); printf '%s\n' '$(subst ','\'',$(cc_$1) $(BASE) $(cflags_$1))' >$$@.$$$$$$$$; \
 	 if cmp -s $$@.$$$$$$$$ $$@; then rm $$@.$$$$$$$$; else mv $$@.$$$$$$$$ $$@; fi
@@ -133,8 +133,9 @@ hammer: $(call program,release,$(HAMMER)) ## the hammer programs as processes wi
 	@SECONDS_EACH=$(SECONDS) $(PYTHON) scripts/run-tests $^
 
 fuzz: $(if $(FUZZ),$B/fuzz/test/fuzz/fuzz_$(FUZZ),$(call program,fuzz,$(FUZZERS))) ## FUZZ=h1_head SECONDS=60; without FUZZ all of them in turn
-	@for f in $^; do name=$${f##*/fuzz_}; mkdir -p test/fuzz/corpus/$$name $B/fuzz/findings; echo "== $$name"; \
-	   $$f -max_total_time=$(SECONDS) -timeout=5 -print_final_stats=1 -artifact_prefix=$B/fuzz/findings/$$name- test/fuzz/corpus/$$name || exit 1; done
+	@for f in $^; do name=$${f##*/fuzz_}; mkdir -p $B/fuzz/corpus/$$name $B/fuzz/findings; echo "== $$name"; \
+	   $$f -max_total_time=$(SECONDS) -timeout=5 -print_final_stats=1 -artifact_prefix=$B/fuzz/findings/$$name- \
+	       $B/fuzz/corpus/$$name $$(ls -d test/fuzz/corpus/$$name 2>/dev/null) || exit 1; done
 
 coverage: $(call program,coverage,$(UNIT)) $(if $(MAIN),$B/coverage/sluice) ## branches by folder, and the files below the line
 	@scripts/coverage $(FOLDERS)
@@ -147,11 +148,11 @@ bench: release        ## CPU per request, rates and latencies beside nginx and h
 	@scripts/bench
 
 lint: compile_commands.json $(foreach f,$(FOLDERS),$B/lint/$(subst /,_,$f).ok) ## layers, style, clang-tidy, cppcheck, shellcheck (FAST=1: without the slow two)
-	@scripts/check-layers
-	@scripts/check-style
-	@shellcheck -S warning $$(grep -lE '^#!.*\b(ba)?sh\b' .ci/run scripts/* 2>/dev/null)
-	$(if $(FAST),,@clang-tidy-14 --quiet -p . $(foreach f,$(FOLDERS),$(call sources,$f)) $(MAIN) 2>/dev/null)
-	$(if $(FAST),,@cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability -I. -D_GNU_SOURCE -U__has_feature $(FOLDERS))
+	@bad=0; scripts/check-layers || bad=1; scripts/check-style || bad=1; \
+	 shellcheck -S warning $$(grep -lE '^#!.*\b(ba)?sh\b' .ci/run scripts/* 2>/dev/null) || bad=1; \
+	 $(if $(FAST),,clang-tidy-14 --quiet -p . $(foreach f,$(FOLDERS),$(call sources,$f)) $(MAIN) 2>/dev/null || bad=1; \
+	 cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability -I. -D_GNU_SOURCE -U__has_feature \
+	          $(FOLDERS) || bad=1;) exit $$bad
 
 # The whole archive against those below it: what it calls upwards, tested or not, stays unresolved.
 define LINK_RULE
