@@ -35,8 +35,9 @@ struct fields {
 
 /* Empty, with room for `room` (0: taken at the first add). */
 void fields_init(struct fields *f, struct arena *arena, uint32_t room);
-/* The number of a name, FIELD_OTHER for one that is not in known.list. Case is folded. */
+/* The number of a name, FIELD_OTHER for one that is not in known.list. Case is folded. The name is a token. */
 enum known_field field_known(struct str name);
+/* As we write it: "X-Forwarded-For". */
 struct str field_name(enum known_field known);
 
 static inline bool fields_have(const struct fields *f, enum known_field known)
@@ -49,9 +50,13 @@ struct field *fields_find(const struct fields *f, enum known_field known);
 struct field *fields_find_name(const struct fields *f, struct str name);
 /* The value of the first field of that name; STR_NONE (at == NULL) if there is none. */
 struct str fields_value(const struct fields *f, enum known_field known);
-/* Name and value are borrowed for as long as the fields live. */
+/* Name and value are borrowed for as long as the fields live.
+ * What could not be written is not added (a name that is no token, a value with a line break, a NUL or
+ * another control): header injection ends here, whoever made the value. */
 void fields_add(struct fields *f, struct str name, struct str value);
 void fields_add_known(struct fields *f, enum known_field known, struct str value);
+/* The place of the next field, for the parser, which has checked what it puts there; it adds to count and present. */
+struct field *fields_place(struct fields *f);
 /* Replace all fields of that name by one. */
 void fields_set_known(struct fields *f, enum known_field known, struct str value);
 void fields_remove(struct fields *f, enum known_field known);

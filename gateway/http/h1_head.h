@@ -50,6 +50,15 @@ struct h1_scan {
 enum head_result h1_head_scan(struct str text, struct h1_scan *scan, const struct h1_limits *limits,
                               bool is_request, size_t *len) MUST_USE;
 
+/* Read one field line: "name: value" and its CRLF. (RFC 9112 section 5)
+ *
+ * line     where it begins; `end` is as far as may be looked
+ * field    filled except `known`; points into the line
+ * returns  where the next line begins; NULL: malformed or incomplete, *why says
+ */
+const char *h1_field_read(const char *line, const char *end, struct field *field,
+                          const char **why) MUST_USE;
+
 /* Read a complete head of a request (as h1_head_scan found it, without `skipped`).
  *
  * head     must live as long as *req: all strings point into it
@@ -62,6 +71,9 @@ enum head_result h1_request_parse(struct str head, struct request *req, const ch
 /* Read a complete head of an answer.
  *
  * asked    the method of the request it answers: decides about the body (RFC 9112 6.3)
+ * resp     resp->fields must have been initialised. resp->body says how the end of the body is known; of an answer
+ *          to HEAD, or 304, how it would be (to be said again to the client), while none follows: ask
+ *          response_has_body. 101, and 2xx to CONNECT: BODY_RAW.
  */
 enum head_result h1_response_parse(struct str head, enum method asked, struct response *resp,
                                    const char **why) MUST_USE;

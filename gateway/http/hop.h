@@ -2,7 +2,11 @@
  *
  * Removes what belongs to one hop: Connection and every field that it names, Keep-Alive, Proxy-Connection,
  * TE (except "trailers", which we pass on), Upgrade, Transfer-Encoding; adds Via, Forwarded and
- * X-Forwarded-For, -Proto, -Host, -Port.
+ * X-Forwarded-For, -Proto, -Host, -Port, X-Real-IP.
+ *
+ * Connection cannot name away what framing, routing, policy and trust depend on (Content-Length, Host,
+ * Authorization, X-API-Key, Cookie, Via, X-Forwarded-* …). It could name a field that a step of ours has added:
+ * call hop_request before the first step.
  */
 #ifndef GATEWAY_HTTP_HOP_H
 #define GATEWAY_HTTP_HOP_H
@@ -28,9 +32,11 @@ struct hop_client {
     struct str via;      /* pseudonym: "sluice"                                                 */
 };
 
-/* Makes the client's request what a service should see. Strings come from the arena. */
+/* Makes the client's request what a service should see. Strings come from the arena or from `req`. */
 void hop_request(struct request *req, const struct hop_client *client, struct arena *arena);
 /* Makes the service's answer what the client should see. */
 void hop_response(struct response *resp, struct str via, struct arena *arena);
+/* The Connection field for h1_write: "close" if asked for, "TE" if there is a TE field (9110 10.1.4), both, or "". */
+struct str hop_connection(const struct fields *fields, bool close);
 
 #endif

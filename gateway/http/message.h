@@ -60,7 +60,16 @@ struct response {
     bool keep_alive; /* of the link that it came on (h1 only)  */
 };
 
+/* Does a body follow the head of an answer with that status to a request of that method? (RFC 9110 section 6.4.1)
+ * Not so: to HEAD, and with 1xx, 204 and 304. */
+static inline bool response_has_body(unsigned status, enum method asked)
+{
+    return asked != METHOD_HEAD && status >= 200 && status != 204 && status != 304;
+}
+
+/* METHOD_OTHER for one that is not in the list. Case matters. */
 enum method method_from(struct str text);
+/* "" for METHOD_OTHER. */
 struct str method_text(enum method m);
 /* The standard reason phrase, "" if the status has none. (RFC 9110 section 15) */
 struct str status_reason(unsigned status);

@@ -1,0 +1,229 @@
+/* The header fields of a message.
+ *
+ * Finding the number of a name: each known name has a signature of one byte, made of its length, its
+ * first and its last letter at compile time. A name's signature is compared with all of them at once,
+ * and only where it is equal the letters are. So a name may be added to known.list without a thought.
+ */
+#include "gateway/http/fields.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "gateway/http/octets.h"
+
+#define FIRST_ROOM 24 /* of ten fields that came and five that we add, nobody grows */
+#define SIGNATURES 64
+
+_Static_assert(FIELD_KNOWN_COUNT <= SIGNATURES, "fields.present is one word");
+
+#define SIGNATURE(len, first, last)                                                                \
+    ((uint8_t)((unsigned)(len)*5u + ((unsigned)(first) | 0x20u) * 3u +                             \
+               ((unsigned)(last) | 0x20u) * 11u))
+
+static const struct str names[SIGNATURES] = {
+#define FIELD(number, text) [FIELD_##number] = STR_INIT(text),
+#include "gateway/http/known.list"
+#undef FIELD
+};
+
+static const uint8_t signatures[SIGNATURES] = {
+#define FIELD(number, text)                                                                        \
+    [FIELD_##number] = SIGNATURE(sizeof(text) - 1, (text)[0], (text)[sizeof(text) - 2]),
+#include "gateway/http/known.list"
+#undef FIELD
+};
+
+/* Bit n: signatures[n] == wanted. */
+static uint64_t signatures_equal(uint8_t wanted)
+{
+    uint64_t found = 0;
+
+#ifdef __SSE2__
+    __m128i w = _mm_set1_epi8((char)wanted);
+
+    for (unsigned i = 0; i < (FIELD_KNOWN_COUNT + 15) / 16; i++) {
+        __m128i s = _mm_loadu_si128((const __m128i *)(const void *)(signatures + 16 * i));
+
+        found |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(s, w)) << (16 * i);
+    }
+#else
+    for (unsigned i = 0; i < FIELD_KNOWN_COUNT; i++)
+        found |= (uint64_t)(signatures[i] == wanted) << i;
+#endif
+    return found;
+}
+
+static uint64_t eight_folded(const char *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, sizeof word);
+    return word | 0x2020202020202020u;
+}
+
+/* Of tokens: there a set bit 5 folds letters and makes nothing equal that is not (names in known.list
+ * have letters, digits and '-' only). */
+static bool tokens_equal(const char *a, const char *b, size_t len)
+{
+    size_t i = 0;
+
+    for (; i + 8 <= len; i += 8)
+        if (eight_folded(a + i) != eight_folded(b + i))
+            return false;
+    if (i == len)
+        return true;
+    if (len >= 8)
+        return eight_folded(a + len - 8) == eight_folded(b + len - 8);
+    for (; i < len; i++)
+        if ((a[i] | 0x20) != (b[i] | 0x20))
+            return false;
+    return true;
+}
+
+enum known_field field_known(struct str name)
+{
+    uint64_t found;
+
+    if (name.len == 0)
+        return FIELD_OTHER;
+    found = signatures_equal(
+        SIGNATURE(name.len, (unsigned char)name.at[0], (unsigned char)name.at[name.len - 1]));
+    for (; found; found &= found - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(found);
+
+        if (names[i].len == name.len && tokens_equal(names[i].at, name.at, name.len))
+            return (enum known_field)i;
+    }
+    return FIELD_OTHER;
+}
+
+struct str field_name(enum known_field known)
+{
+    CHECK((unsigned)known < FIELD_KNOWN_COUNT);
+    return names[known];
+}
+
+/* Not zeroed: every place is written before it counts. */
+static struct field *take_places(struct arena *arena, uint32_t room)
+{
+    return arena_take_slow(arena, sizeof(struct field) * room, _Alignof(struct field));
+}
+
+void fields_init(struct fields *f, struct arena *arena, uint32_t room)
+{
+    *f = (struct fields){ .arena = arena, .room = room };
+    if (room)
+        f->at = take_places(arena, room);
+}
+
+struct field *fields_place(struct fields *f)
+{
+    if (UNLIKELY(f->count == f->room)) {
+        uint32_t room = f->room ? f->room * 2 : FIRST_ROOM;
+        struct field *at = take_places(f->arena, room);
+
+        if (f->count)
+            memcpy(at, f->at, sizeof(struct field) * f->count);
+        f->at = at;
+        f->room = room;
+    }
+    return &f->at[f->count];
+}
+
+struct field *fields_find(const struct fields *f, enum known_field known)
+{
+    if (!fields_have(f, known))
+        return NULL;
+    for (uint32_t i = 0; i < f->count; i++)
+        if (f->at[i].known == known && f->at[i].name.len)
+            return &f->at[i];
+    return NULL;
+}
+
+struct field *fields_find_name(const struct fields *f, struct str name)
+{
+    enum known_field known = field_known(name);
+
+    if (known != FIELD_OTHER)
+        return fields_find(f, known);
+    if (name.len == 0)
+        return NULL;
+    for (uint32_t i = 0; i < f->count; i++)
+        if (f->at[i].known == FIELD_OTHER && str_equal_folded(f->at[i].name, name))
+            return &f->at[i];
+    return NULL;
+}
+
+struct str fields_value(const struct fields *f, enum known_field known)
+{
+    const struct field *found = fields_find(f, known);
+
+    return found ? found->value : STR_NONE;
+}
+
+static bool is_value(struct str value)
+{
+    const char *end = value.at + value.len;
+
+    return value.len == 0 || octets_find_control(value.at, end) == end;
+}
+
+static void append(struct fields *f, struct str name, struct str value, enum known_field known)
+{
+    *fields_place(f) = (struct field){ .name = name, .value = value, .known = known };
+    f->count++;
+    f->present |= (uint64_t)1 << known;
+}
+
+void fields_add(struct fields *f, struct str name, struct str value)
+{
+    if (octets_are(name, OCTET_TOKEN) && is_value(value))
+        append(f, name, value, field_known(name));
+}
+
+void fields_add_known(struct fields *f, enum known_field known, struct str value)
+{
+    CHECK(known != FIELD_OTHER);
+    if (is_value(value))
+        append(f, field_name(known), value, known);
+}
+
+void fields_set_known(struct fields *f, enum known_field known, struct str value)
+{
+    struct field *found = fields_find(f, known);
+
+    if (!found || !is_value(value)) {
+        fields_remove(f, known);
+        fields_add_known(f, known, value);
+        return;
+    }
+    found->value = value;
+    for (struct field *other = found + 1; other < f->at + f->count; other++)
+        if (other->known == known)
+            other->name.len = 0;
+}
+
+void fields_remove(struct fields *f, enum known_field known)
+{
+    CHECK(known != FIELD_OTHER);
+    if (!fields_have(f, known))
+        return;
+    for (uint32_t i = 0; i < f->count; i++)
+        if (f->at[i].known == known)
+            f->at[i].name.len = 0;
+    f->present &= ~((uint64_t)1 << known);
+}
+
+void fields_remove_name(struct fields *f, struct str name)
+{
+    enum known_field known = field_known(name);
+
+    if (known != FIELD_OTHER) {
+        fields_remove(f, known);
+        return;
+    }
+    for (uint32_t i = 0; i < f->count; i++)
+        if (f->at[i].known == FIELD_OTHER && str_equal_folded(f->at[i].name, name))
+            f->at[i].name.len = 0;
+}

@@ -1,0 +1,470 @@
+/* Heads of HTTP/1.1 messages. */
+#include "gateway/http/h1_head.h"
+
+#include "gateway/base/number.h"
+#include "gateway/http/octets.h"
+
+#define METHOD_MAX 32 /* bytes of a method; the longest registered one has 17 */
+
+/* The two that open every connection with something else. */
+static const char bad_control[] = "control character in head";
+static const char bad_line_end[] = "bare LF or CR";
+
+static bool is_ows(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* The octet at which a line had to end is `*stop`: why it does not. */
+static const char *why_not_line_end(const char *stop, const char *end)
+{
+    if (stop == end || (*stop == '\r' && stop + 1 == end))
+        return "unfinished line";
+    return *stop == '\r' || *stop == '\n' ? bad_line_end : bad_control;
+}
+
+static bool is_line_end(const char *stop, const char *end)
+{
+    return end - stop >= 2 && stop[0] == '\r' && stop[1] == '\n';
+}
+
+/* --- looking for the end ----------------------------------------------------------------------- */
+
+/* Can `line`, unfinished, still become a request line? Only its method is looked at: what follows is
+ * bounded by the limits, and read when the line is complete. */
+static bool may_become_request(struct str line)
+{
+    for (size_t i = 0; i < line.len && i <= METHOD_MAX; i++) {
+        if (line.at[i] == ' ')
+            return i > 0;
+        if (!octet_is(line.at[i], OCTET_TOKEN))
+            return false;
+    }
+    return line.len <= METHOD_MAX;
+}
+
+static bool may_become_response(struct str line)
+{
+    return str_starts(STR("HTTP/"), str_up_to(line, 5));
+}
+
+/* Is `line`, complete, worth waiting for the fields behind it? HTTP/0.9 and other talk is not. */
+static bool looks_like_first_line(struct str line, bool is_request)
+{
+    if (!is_request)
+        return may_become_response(line);
+    return line.len > 9 && memcmp(line.at + line.len - 9, " HTTP/", 6) == 0 &&
+           may_become_request(line);
+}
+
+static enum head_result check_line_length(size_t len, bool is_first, const struct h1_limits *limits)
+{
+    if (is_first)
+        return len > limits->first_line ? HEAD_LINE_TOO_LONG : HEAD_DONE;
+    return len > limits->field_line ? HEAD_TOO_LARGE : HEAD_DONE;
+}
+
+/* The text ends within a line (or within the CRLF at its end, at `stop`). */
+static enum head_result unfinished(struct str text, const struct h1_scan *scan,
+                                   const struct h1_limits *limits, bool is_request, size_t stop)
+{
+    struct str line = str_of(text.at + scan->line, stop - scan->line);
+    enum head_result r = check_line_length(line.len, scan->lines == 0, limits);
+
+    if (r != HEAD_DONE)
+        return r;
+    if (scan->lines == 0 && !(is_request ? may_become_request(line) : may_become_response(line)))
+        return HEAD_BAD;
+    return text.len - scan->skipped > limits->total ? HEAD_TOO_LARGE : HEAD_MORE;
+}
+
+/* RFC 9112 2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at least
+ * one empty line received prior to the request-line." Exactly one, and only from clients. */
+static bool may_skip_empty_line(const struct h1_scan *scan, bool is_request)
+{
+    return is_request && scan->lines == 0 && scan->skipped == 0;
+}
+
+enum head_result h1_head_scan(struct str text, struct h1_scan *scan, const struct h1_limits *limits,
+                              bool is_request, size_t *len)
+{
+    const char *end = text.at + text.len;
+    enum head_result r;
+
+    CHECK(scan->seen <= text.len);
+    for (;;) {
+        const char *from = text.at + scan->seen;
+        const char *line = text.at + scan->line;
+        const char *stop;
+
+        /* Obsolete folding: RFC 9112 5.2 lets us refuse it, and one parser's fold is another's field. */
+        if (from == line && from < end && scan->lines > 0 && is_ows(*from))
+            return HEAD_BAD;
+        stop = octets_find_control(from, end);
+        if (stop == end || (stop + 1 == end && *stop == '\r')) {
+            scan->seen = (uint32_t)(stop - text.at);
+            return unfinished(text, scan, limits, is_request, scan->seen);
+        }
+        if (!is_line_end(stop, end))
+            return HEAD_BAD;
+        scan->seen = (uint32_t)(stop + 2 - text.at);
+        if (stop == line) {
+            if (scan->lines > 0)
+                break;
+            if (!may_skip_empty_line(scan, is_request))
+                return HEAD_BAD;
+            scan->skipped = scan->line = scan->seen;
+            continue;
+        }
+        r = check_line_length((size_t)(stop - line), scan->lines == 0, limits);
+        if (r != HEAD_DONE)
+            return r;
+        if (scan->lines == 0 && !looks_like_first_line(str_between(line, stop), is_request))
+            return HEAD_BAD;
+        scan->lines++;
+        scan->line = scan->seen;
+        if (scan->lines - 1 > limits->count)
+            return HEAD_TOO_LARGE;
+    }
+    if (scan->seen - scan->skipped > limits->total)
+        return HEAD_TOO_LARGE;
+    *len = scan->seen;
+    return HEAD_DONE;
+}
+
+/* --- fields ------------------------------------------------------------------------------------ */
+
+const char *h1_field_read(const char *line, const char *end, struct field *field, const char **why)
+{
+    const char *colon = line, *value, *stop, *last;
+
+    while (colon < end && octet_is(*colon, OCTET_TOKEN))
+        colon++;
+    if (UNLIKELY(colon == line || colon == end || *colon != ':')) {
+        *why = colon < end && is_ows(*colon) ? "space in or before a field name" : "bad field name";
+        return NULL;
+    }
+    value = colon + 1;
+    while (value < end && is_ows(*value))
+        value++;
+    stop = octets_find_control(value, end);
+    if (UNLIKELY(!is_line_end(stop, end))) {
+        *why = why_not_line_end(stop, end);
+        return NULL;
+    }
+    last = stop;
+    while (last > value && is_ows(last[-1]))
+        last--;
+    field->name = str_between(line, colon);
+    field->value = str_between(value, last);
+    return stop + 2;
+}
+
+/* All lines from `p` to the empty one, which must be the end of the head. */
+static bool read_fields(const char *p, const char *end, struct fields *f, const char **why)
+{
+    while (!is_line_end(p, end)) {
+        struct field *field = fields_place(f);
+
+        p = h1_field_read(p, end, field, why);
+        if (!p)
+            return false;
+        field->known = field_known(field->name);
+        f->present |= (uint64_t)1 << field->known;
+        f->count++;
+    }
+    *why = "bytes behind the head";
+    return p + 2 == end;
+}
+
+/* The only field of that name; NULL with *repeated set if there are more. */
+static const struct field *find_single(const struct fields *f, enum known_field known,
+                                       bool *repeated)
+{
+    const struct field *found = NULL;
+
+    *repeated = false;
+    if (!fields_have(f, known))
+        return NULL;
+    for (uint32_t i = 0; i < f->count; i++) {
+        if (f->at[i].known != known)
+            continue;
+        if (found) {
+            *repeated = true;
+            return NULL;
+        }
+        found = &f->at[i];
+    }
+    return found;
+}
+
+/* --- framing (RFC 9112 section 6) -------------------------------------------------------------- */
+
+/* 1*DIGIT in one spelling only: no sign, no list ("5, 5"), no leading zero (octal to some). */
+static bool read_length(struct str value, uint64_t *length)
+{
+    if (value.len > 1 && value.at[0] == '0')
+        return false;
+    return number_read_u64(value, length) && *length <= INT64_MAX;
+}
+
+/* A Transfer-Encoding that is not just "chunked": is it a list we could serve if we knew the codings,
+ * or is it one that two readers would end at different places? */
+static enum head_result refuse_codings(struct str value, const char **why)
+{
+    bool chunked = false;
+
+    *why = "malformed transfer coding";
+    do {
+        struct str coding = str_trim(str_cut(value, ',', &value));
+
+        if (!octets_are(coding, OCTET_TOKEN))
+            return HEAD_BAD;
+        if (chunked) {
+            *why = "chunked is not the last coding";
+            return HEAD_BAD;
+        }
+        chunked = str_equal_folded(coding, STR("chunked"));
+    } while (value.len);
+    *why = "unknown transfer coding";
+    return HEAD_NOT_IMPLEMENTED;
+}
+
+static enum head_result read_codings(const struct fields *f, uint8_t version, const char **why)
+{
+    bool repeated;
+    const struct field *codings = find_single(f, FIELD_TRANSFER_ENCODING, &repeated);
+
+    if (repeated) {
+        *why = "two transfer codings";
+        return HEAD_BAD;
+    }
+    if (version < 11) {
+        *why = "transfer coding in HTTP/1.0";
+        return HEAD_BAD;
+    }
+    if (fields_have(f, FIELD_CONTENT_LENGTH)) {
+        /* 9112 6.3: both lengths present is an attack, not a choice */
+        *why = "both Content-Length and Transfer-Encoding";
+        return HEAD_BAD;
+    }
+    if (str_equal_folded(codings->value, STR("chunked")))
+        return HEAD_DONE;
+    if (codings->value.len && codings->value.at[codings->value.len - 1] == ',') {
+        *why = "malformed transfer coding";
+        return HEAD_BAD;
+    }
+    return refuse_codings(codings->value, why);
+}
+
+/* What the fields say about the body; BODY_NONE if nothing. */
+static enum head_result read_framing(const struct fields *f, uint8_t version, enum body_kind *body,
+                                     uint64_t *length, const char **why)
+{
+    const struct field *said;
+    bool repeated;
+
+    *body = BODY_NONE;
+    *length = 0;
+    if (fields_have(f, FIELD_TRANSFER_ENCODING)) {
+        *body = BODY_CHUNKED;
+        return read_codings(f, version, why);
+    }
+    said = find_single(f, FIELD_CONTENT_LENGTH, &repeated);
+    if (repeated) {
+        *why = "two lengths";
+        return HEAD_BAD;
+    }
+    if (!said)
+        return HEAD_DONE;
+    *body = BODY_LENGTH;
+    *why = "malformed length";
+    return read_length(said->value, length) ? HEAD_DONE : HEAD_BAD;
+}
+
+/* --- connection (RFC 9110 section 7.6.1) ------------------------------------------------------- */
+
+static bool read_connection_list(struct str value, bool *close, bool *keep)
+{
+    do {
+        struct str option = str_trim(str_cut(value, ',', &value));
+
+        if (option.len == 0)
+            continue;
+        if (!octets_are(option, OCTET_TOKEN))
+            return false;
+        *close = *close || str_equal_folded(option, STR("close"));
+        *keep = *keep || str_equal_folded(option, STR("keep-alive"));
+    } while (value.len);
+    return true;
+}
+
+/* May the connection be used again? False: a Connection field that is not a list of tokens. */
+static bool read_keep_alive(const struct fields *f, uint8_t version, bool *keep_alive,
+                            const char **why)
+{
+    bool close = false, keep = false;
+
+    if (fields_have(f, FIELD_CONNECTION))
+        for (uint32_t i = 0; i < f->count; i++)
+            if (f->at[i].known == FIELD_CONNECTION &&
+                !read_connection_list(f->at[i].value, &close, &keep)) {
+                *why = "malformed Connection";
+                return false;
+            }
+    *keep_alive = !close && (version >= 11 || keep);
+    return true;
+}
+
+/* --- first lines ------------------------------------------------------------------------------- */
+
+/* The eight bytes at `p`. */
+static enum head_result read_version(const char *p, uint8_t *version)
+{
+    if (LIKELY(memcmp(p, "HTTP/1.1", 8) == 0))
+        *version = 11;
+    else if (memcmp(p, "HTTP/1.0", 8) == 0)
+        *version = 10;
+    else if (memcmp(p, "HTTP/", 5) == 0 && octet_is(p[5], OCTET_DIGIT) && p[6] == '.' &&
+             octet_is(p[7], OCTET_DIGIT))
+        return HEAD_VERSION;
+    else
+        return HEAD_BAD;
+    return HEAD_DONE;
+}
+
+/* method SP target SP HTTP-version CRLF; *next: the line after it. */
+static enum head_result read_request_line(struct str head, struct request *req, const char **next,
+                                          const char **why)
+{
+    const char *end = head.at + head.len;
+    const char *p = head.at, *target;
+    enum head_result r;
+
+    while (p < end && octet_is(*p, OCTET_TOKEN))
+        p++;
+    *why = "bad method";
+    if (p == head.at || p - head.at > METHOD_MAX || p == end || *p != ' ')
+        return HEAD_BAD;
+    req->method_text = str_between(head.at, p);
+    req->method = method_from(req->method_text);
+    target = ++p;
+    while (p < end && octet_is(*p, OCTET_TARGET))
+        p++;
+    *why = "bad character in target";
+    if (p == target || p == end || *p != ' ')
+        return HEAD_BAD;
+    req->target = str_between(target, p);
+    p++;
+    *why = "bad request line";
+    if (end - p < 10 || !is_line_end(p + 8, end))
+        return HEAD_BAD;
+    r = read_version(p, &req->version);
+    *why = r == HEAD_VERSION ? "unknown version" : *why;
+    *next = p + 10;
+    return r;
+}
+
+/* HTTP-version SP status-code [SP reason] CRLF. The space behind the status is left out by many. */
+static enum head_result read_status_line(struct str head, struct response *resp, const char **next,
+                                         const char **why)
+{
+    const char *end = head.at + head.len;
+    const char *p = head.at, *stop;
+    enum head_result r;
+
+    *why = "bad status line";
+    if (head.len < 14)
+        return HEAD_BAD;
+    r = read_version(p, &resp->version);
+    if (r != HEAD_DONE)
+        return r;
+    if (p[8] != ' ' || !octets_are(str_of(p + 9, 3), OCTET_DIGIT) || p[9] < '1' || p[9] > '5')
+        return HEAD_BAD;
+    resp->status = (uint16_t)((p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0'));
+    p += 12;
+    if (*p == ' ')
+        p++;
+    else if (*p != '\r')
+        return HEAD_BAD;
+    stop = octets_find_control(p, end);
+    if (!is_line_end(stop, end))
+        return HEAD_BAD;
+    resp->reason = str_between(p, stop);
+    *next = stop + 2;
+    return HEAD_DONE;
+}
+
+/* --- whole heads ------------------------------------------------------------------------------- */
+
+/* 100-continue matters only where a body is to come, and not from HTTP/1.0. (RFC 9110 10.1.1) */
+static bool expects_continue(const struct request *req)
+{
+    if (LIKELY(!fields_have(&req->fields, FIELD_EXPECT)) || req->version < 11 ||
+        req->body == BODY_NONE)
+        return false;
+    return str_equal_folded(fields_value(&req->fields, FIELD_EXPECT), STR("100-continue"));
+}
+
+enum head_result h1_request_parse(struct str head, struct request *req, const char **why)
+{
+    const char *next;
+    enum head_result r = read_request_line(head, req, &next, why);
+
+    if (r != HEAD_DONE)
+        return r;
+    if (!read_fields(next, head.at + head.len, &req->fields, why))
+        return HEAD_BAD;
+    r = read_framing(&req->fields, req->version, &req->body, &req->content_length, why);
+    if (r != HEAD_DONE)
+        return r;
+    if (!read_keep_alive(&req->fields, req->version, &req->keep_alive, why))
+        return HEAD_BAD;
+    req->expect_continue = expects_continue(req);
+    *why = NULL;
+    return HEAD_DONE;
+}
+
+/* Where the body of an answer ends, from what was said and what it answers. (RFC 9112 6.3) */
+static enum head_result settle_body(struct response *resp, enum method asked, const char **why)
+{
+    bool is_empty = resp->status < 200 || resp->status == 204;
+    bool is_tunnel = resp->status == 101 ||
+                     (asked == METHOD_CONNECT && resp->status >= 200 && resp->status < 300);
+
+    if (is_empty || is_tunnel) {
+        /* 9110 8.6, 9112 6.1: must not say a length; one of 0 is a harmless habit with 204. */
+        if (resp->body == BODY_CHUNKED || resp->content_length > 0) {
+            *why = "a body where none can be";
+            return HEAD_BAD;
+        }
+        resp->body = is_tunnel ? BODY_RAW : BODY_NONE;
+        return HEAD_DONE;
+    }
+    if (resp->body == BODY_NONE && response_has_body(resp->status, asked)) {
+        resp->body = BODY_UNTIL_CLOSE;
+        resp->keep_alive = false;
+    }
+    return HEAD_DONE;
+}
+
+enum head_result h1_response_parse(struct str head, enum method asked, struct response *resp,
+                                   const char **why)
+{
+    const char *next;
+    enum head_result r = read_status_line(head, resp, &next, why);
+
+    if (r != HEAD_DONE)
+        return r;
+    if (!read_fields(next, head.at + head.len, &resp->fields, why))
+        return HEAD_BAD;
+    r = read_framing(&resp->fields, resp->version, &resp->body, &resp->content_length, why);
+    if (r != HEAD_DONE)
+        return r;
+    if (!read_keep_alive(&resp->fields, resp->version, &resp->keep_alive, why))
+        return HEAD_BAD;
+    r = settle_body(resp, asked, why);
+    if (r == HEAD_DONE)
+        *why = NULL;
+    return r;
+}

@@ -1,0 +1,77 @@
+/* Classes of octets in HTTP's grammar, and the one scan that all heads go through.
+ *
+ * The scan looks for control characters: a line of a head ends at the first of them, and it had better
+ * be a CR. Sixteen octets at a time where every x86-64 can (SSE2), thirty-two for long values where the
+ * CPU has AVX2, one at a time elsewhere; the result is the same.
+ */
+#ifndef GATEWAY_HTTP_OCTETS_H
+#define GATEWAY_HTTP_OCTETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "gateway/base/str.h"
+
+enum octet_class {
+    OCTET_TOKEN = 1,  /* RFC 9110 5.6.2 tchar                                                     */
+    OCTET_TARGET = 2, /* visible ASCII without '#': what may stand in a request target            */
+    OCTET_PATH = 4,   /* stands for itself in a path segment: RFC 3986 pchar without '%' and ';'  */
+    OCTET_HOST = 8,   /* unreserved: what may stand in a host name                                */
+    OCTET_HEX = 16,
+    OCTET_DIGIT = 32
+};
+
+extern const uint8_t octet_classes[256];
+
+static inline bool octet_is(char c, enum octet_class class)
+{
+    return (octet_classes[(unsigned char)c] & class) != 0;
+}
+
+/* Not empty, and every octet of that class. */
+bool octets_are(struct str s, enum octet_class class);
+/* The value of a hex digit (the caller knows that it is one). */
+unsigned octet_hex(char c);
+
+/* The first octet of [p, end) that may not stand in a field value (controls except HTAB, and DEL), or end.
+ * The three ways to find it give the same answer; octets_find_control takes the best. */
+const char *octets_find_control_plain(const char *p, const char *end);
+const char *octets_find_control_long(const char *p, const char *end);
+
+#ifdef __SSE2__
+/* Bit n: the octet p[n] is a control. */
+static inline unsigned octets_controls16(const char *p)
+{
+    __m128i c = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(c, _mm_set1_epi8(0x1f)), c);
+    __m128i tab = _mm_cmpeq_epi8(c, _mm_set1_epi8('\t'));
+    __m128i del = _mm_cmpeq_epi8(c, _mm_set1_epi8(0x7f));
+
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, low), del));
+}
+
+static inline const char *octets_find_control(const char *p, const char *end)
+{
+    for (int blocks = 0; end - p >= 16; p += 16, blocks++) {
+        unsigned found = octets_controls16(p);
+
+        if (found)
+            return p + __builtin_ctz(found);
+        if (blocks == 3)
+            return octets_find_control_long(p + 16, end);
+    }
+    return octets_find_control_plain(p, end);
+}
+#else
+static inline const char *octets_find_control(const char *p, const char *end)
+{
+    return octets_find_control_plain(p, end);
+}
+#endif
+
+#endif

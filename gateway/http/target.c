@@ -1,0 +1,471 @@
+/* Request targets.
+ *
+ * What is a normal form good for? Two spellings of a path that a service could take for the same must have
+ * the same one, or a rule for the first does not hold for the second. So in it every octet has one
+ * spelling: itself if it may stand in a segment, an upper-case percent coding if not; whether the
+ * client coded it does not matter. Where services disagree about what a spelling means, no normal form is
+ * right for all of them, and it is refused.
+ */
+#include "gateway/http/target.h"
+
+#include <arpa/inet.h>
+
+#include "gateway/base/number.h"
+#include "gateway/http/octets.h"
+
+#define IPV6_TEXT_MAX   45
+#define PORT_DIGITS_MAX 5
+
+static bool refuse(const char **why, const char *reason)
+{
+    *why = reason;
+    return false;
+}
+
+/* --- paths ------------------------------------------------------------------------------------- */
+
+static bool is_dot_segment(struct str s)
+{
+    return str_equal(s, STR(".")) || str_equal(s, STR(".."));
+}
+
+/* In its normal form already: nothing coded, no dot segment, no empty segment but the last. */
+static bool is_normal(struct str path)
+{
+    size_t begin = 1;
+
+    if (path.len == 0 || path.at[0] != '/')
+        return false;
+    for (size_t i = 1; i <= path.len; i++) {
+        if (i < path.len && octet_is(path.at[i], OCTET_PATH))
+            continue;
+        if (i < path.len && path.at[i] != '/')
+            return false;
+        if (i == begin && i < path.len)
+            return false;
+        if (i > begin && path.at[begin] == '.' &&
+            is_dot_segment(str_of(path.at + begin, i - begin)))
+            return false;
+        begin = i + 1;
+        if (begin >= path.len)
+            break;
+    }
+    return true;
+}
+
+/* What an octet of a path is once decoded, and whether it was coded. */
+struct octet {
+    unsigned char c;
+    bool coded;
+};
+
+/* Reads the octet at path.at[*i]. False: a broken percent coding. */
+static bool read_octet(struct str path, size_t *i, struct octet *out)
+{
+    char c = path.at[*i];
+
+    if (c != '%') {
+        *out = (struct octet){ .c = (unsigned char)c };
+        (*i)++;
+        return true;
+    }
+    if (path.len - *i < 3 || !octet_is(path.at[*i + 1], OCTET_HEX) ||
+        !octet_is(path.at[*i + 2], OCTET_HEX))
+        return false;
+    *out = (struct octet){
+        .c = (unsigned char)(octet_hex(path.at[*i + 1]) << 4 | octet_hex(path.at[*i + 2])),
+        .coded = true,
+    };
+    *i += 3;
+    return true;
+}
+
+/* Why that octet makes the path unsafe, or NULL. */
+static const char *why_unsafe(struct octet o)
+{
+    if (o.c < 0x20 || o.c == 0x7f)
+        return "control character in path";
+    if (o.c == '\\')
+        return "backslash in path";
+    if (o.c == '/' && o.coded)
+        return "coded slash in path";
+    if ((o.c == '?' || o.c == '#') && !o.coded)
+        return "query or fragment in path";
+    /* Java servers cut ";x" off a segment before they compare, others do not: /admin;x is two paths. */
+    if (o.c == ';' && !o.coded)
+        return "parameter in path";
+    return NULL;
+}
+
+/* Progress through a UTF-8 sequence: how many octets must follow, and between which the next lies. */
+struct utf8 {
+    unsigned left;
+    unsigned char low, high;
+};
+
+/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
+static bool utf8_step(struct utf8 *u, unsigned char c)
+{
+    if (u->left) {
+        bool ok = c >= u->low && c <= u->high;
+
+        u->left--;
+        u->low = 0x80;
+        u->high = 0xbf;
+        return ok;
+    }
+    if (c < 0x80)
+        return true;
+    *u = (struct utf8){ .left = c < 0xe0   ? 1
+                                : c < 0xf0 ? 2
+                                           : 3,
+                        .low = c == 0xe0   ? 0xa0
+                               : c == 0xf0 ? 0x90
+                                           : 0x80,
+                        .high = c == 0xed   ? 0x9f
+                                : c == 0xf4 ? 0x8f
+                                            : 0xbf };
+    return c >= 0xc2 && c <= 0xf4;
+}
+
+/* A path being made: `text` has its normal form so far; `segment` is where its last segment begins. */
+struct writer {
+    char *text;
+    size_t len, segment;
+    unsigned depth;
+    bool merged; /* there was an empty segment */
+};
+
+static void write_octet(struct writer *w, unsigned char c)
+{
+    static const char hex[] = "0123456789ABCDEF";
+
+    if (octet_is((char)c, OCTET_PATH)) {
+        w->text[w->len++] = (char)c;
+        return;
+    }
+    w->text[w->len++] = '%';
+    w->text[w->len++] = hex[c >> 4];
+    w->text[w->len++] = hex[c & 15];
+}
+
+static struct str last_segment(const struct writer *w)
+{
+    return str_of(w->text + w->segment, w->len - w->segment);
+}
+
+/* Back to behind the slash before the segment that is left by "..". */
+static bool leave_segment(struct writer *w)
+{
+    if (w->depth == 0)
+        return false;
+    w->depth--;
+    w->segment--;
+    while (w->text[w->segment - 1] != '/')
+        w->segment--;
+    w->len = w->segment;
+    return true;
+}
+
+/* The segment is complete; `slash`: a slash follows it. */
+static bool end_segment(struct writer *w, bool slash, const char **why)
+{
+    struct str s = last_segment(w);
+
+    if (str_equal(s, STR(".."))) {
+        /* "/a//../b" is /b to whom merges first, /a/b to whom resolves first */
+        if (w->merged)
+            return refuse(why, "dot segment behind an empty one");
+        return leave_segment(w) || refuse(why, "above the root");
+    }
+    if (str_equal(s, STR("."))) {
+        w->len = w->segment;
+        return true;
+    }
+    if (str_starts(s, STR("..%3B")) || str_starts(s, STR(".%3B")))
+        return refuse(why, "parameter hides a dot segment");
+    if (!slash)
+        return true;
+    if (s.len == 0) {
+        w->merged = true; /* a run of slashes is one */
+        return true;
+    }
+    w->text[w->len++] = '/';
+    w->segment = w->len;
+    w->depth++;
+    return true;
+}
+
+/* "%41" coded once more, "%2541": a second decoding would make another path of it. Does the segment end
+ * in such a thing? */
+static bool is_coded_twice(struct str segment)
+{
+    const char *end = segment.at + segment.len;
+
+    return segment.len >= 5 && memcmp(end - 5, "%25", 3) == 0 && octet_is(end[-2], OCTET_HEX) &&
+           octet_is(end[-1], OCTET_HEX);
+}
+
+static bool write_path(struct writer *w, struct str path, const char **why)
+{
+    struct utf8 utf8 = { 0 };
+    struct octet o;
+
+    for (size_t i = 1; i < path.len;) {
+        const char *unsafe;
+
+        if (!read_octet(path, &i, &o))
+            return refuse(why, "broken percent coding");
+        unsafe = why_unsafe(o);
+        if (unsafe)
+            return refuse(why, unsafe);
+        if (!utf8_step(&utf8, o.c))
+            return refuse(why, "not UTF-8");
+        if (o.c == '/') {
+            if (!end_segment(w, true, why))
+                return false;
+            continue;
+        }
+        write_octet(w, o.c);
+        if (is_coded_twice(last_segment(w)))
+            return refuse(why, "coded twice");
+    }
+    if (utf8.left)
+        return refuse(why, "not UTF-8");
+    return end_segment(w, false, why);
+}
+
+bool target_normalise(struct str path, struct arena *arena, struct str *out, const char **why)
+{
+    struct writer w = { .len = 1, .segment = 1 };
+
+    if (LIKELY(is_normal(path))) {
+        *out = path;
+        return true;
+    }
+    if (path.len == 0 || path.at[0] != '/')
+        return refuse(why, "path without slash");
+    /* "//host/path" is a reference with a host (RFC 3986 4.2), and URL classes of services read it so. */
+    if (path.len > 1 && path.at[1] == '/')
+        return refuse(why, "path begins with two slashes");
+    CHECK(path.len < SIZE_MAX / 3);
+    w.text = arena_take_bytes(arena, path.len * 3);
+    w.text[0] = '/';
+    if (!write_path(&w, path, why))
+        return false;
+    *out = str_of(w.text, w.len);
+    return true;
+}
+
+/* --- hosts ------------------------------------------------------------------------------------- */
+
+static bool read_port(struct str text, struct str *port)
+{
+    uint64_t number;
+
+    *port = text;
+    if (text.len == 0)
+        return true; /* "host:" is allowed by RFC 3986 3.2.3 */
+    return text.len <= PORT_DIGITS_MAX && number_read_u64(text, &number) && number <= UINT16_MAX;
+}
+
+static bool is_ipv6(struct str text)
+{
+    char z[IPV6_TEXT_MAX + 1];
+    struct in6_addr address;
+
+    if (text.len == 0 || text.len > IPV6_TEXT_MAX || memchr(text.at, '\0', text.len))
+        return false;
+    memcpy(z, text.at, text.len);
+    z[text.len] = '\0';
+    return inet_pton(AF_INET6, z, &address) == 1;
+}
+
+/* [2001:db8::1] or [2001:db8::1]:8080 */
+static bool split_literal(struct str host, struct str *name, struct str *port)
+{
+    size_t close = str_index(host, ']');
+    struct str rest = str_from_index(host, close + 1);
+
+    *name = str_up_to(host, close + 1);
+    *port = STR_NONE;
+    if (close == host.len || !is_ipv6(str_of(host.at + 1, close - 1)))
+        return false;
+    if (rest.len == 0)
+        return true;
+    return rest.at[0] == ':' && read_port(str_from_index(rest, 1), port);
+}
+
+bool target_split_host(struct str host, struct str *name, struct str *port)
+{
+    size_t i = 0, label = 0;
+
+    if (host.len && host.at[0] == '[')
+        return split_literal(host, name, port);
+    for (; i < host.len && octet_is(host.at[i], OCTET_HOST); i++) {
+        if (host.at[i] != '.')
+            continue;
+        if (i == label)
+            return false; /* an empty label */
+        label = i + 1;
+    }
+    *name = str_up_to(host, i);
+    *port = STR_NONE;
+    if (i == 0)
+        return false;
+    if (label == i)
+        name->len--; /* "example.com." is the same host */
+    if (i == host.len)
+        return true;
+    return host.at[i] == ':' && read_port(str_from_index(host, i + 1), port);
+}
+
+static bool check_host(struct str host, const char **why)
+{
+    struct str name, port;
+
+    return target_split_host(host, &name, &port) || refuse(why, "malformed host");
+}
+
+/* The value of the only Host field; STR_NONE if there is none. */
+static bool read_host_field(const struct request *req, struct str *host, const char **why)
+{
+    bool found = false;
+
+    *host = STR_NONE;
+    if (fields_have(&req->fields, FIELD_HOST)) {
+        for (uint32_t i = 0; i < req->fields.count; i++) {
+            const struct field *f = &req->fields.at[i];
+
+            if (f->known != FIELD_HOST || f->name.len == 0)
+                continue;
+            if (found)
+                return refuse(why, "two Hosts");
+            found = true;
+            *host = f->value;
+        }
+    }
+    if (found)
+        return check_host(*host, why);
+    return req->version == 10 || refuse(why, "no Host");
+}
+
+/* --- forms of targets (RFC 9112 3.2) ----------------------------------------------------------- */
+
+/* "/path?query" into req->path and query. */
+static bool read_origin_form(struct request *req, struct str target, struct arena *arena,
+                             const char **why)
+{
+    size_t mark = str_index(target, '?');
+
+    if (memchr(target.at, '#', target.len))
+        return refuse(why, "fragment in target");
+    req->query = mark == target.len ? STR_NONE : str_from_index(target, mark + 1);
+    return target_normalise(str_up_to(target, mark), arena, &req->path, why);
+}
+
+/* What follows the scheme "http://" or "https://"; false if it is none of them. */
+static bool cut_scheme(struct str target, struct str *scheme, struct str *rest)
+{
+    static const struct str schemes[] = { STR_INIT("http"), STR_INIT("https") };
+
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+        size_t len = schemes[i].len;
+
+        if (!str_equal_folded(str_up_to(target, len), schemes[i]) ||
+            !str_starts(str_from_index(target, len), STR("://")))
+            continue;
+        *scheme = schemes[i];
+        *rest = str_from_index(target, len + 3);
+        return true;
+    }
+    return false;
+}
+
+static size_t authority_end(struct str rest)
+{
+    size_t slash = str_index(rest, '/'), mark = str_index(rest, '?');
+
+    return slash < mark ? slash : mark;
+}
+
+/* What an origin server is asked for an absolute target: its path and query, which may be empty. */
+static struct str origin_form_of(struct str rest, bool is_options, struct arena *arena)
+{
+    char *text;
+
+    if (rest.len && rest.at[0] == '/')
+        return rest;
+    if (rest.len == 0)
+        return is_options ? STR("*") : STR("/"); /* 9112 3.2.4 */
+    text = arena_take_bytes(arena, rest.len + 1);
+    text[0] = '/';
+    memcpy(text + 1, rest.at, rest.len);
+    return str_of(text, rest.len + 1);
+}
+
+static bool read_asterisk(struct request *req)
+{
+    req->path = STR("*");
+    req->query = STR_NONE;
+    return true;
+}
+
+static bool read_absolute_form(struct request *req, struct str host, struct arena *arena,
+                               const char **why)
+{
+    struct str scheme, rest, authority;
+
+    if (!cut_scheme(req->target, &scheme, &rest))
+        return refuse(why, "bad target");
+    authority = str_up_to(rest, authority_end(rest));
+    rest = str_from_index(rest, authority.len);
+    if (memchr(authority.at, '@', authority.len))
+        return refuse(why, "userinfo in target");
+    if (!check_host(authority, why))
+        return false;
+    if (host.at && !str_equal_folded(host, authority))
+        return refuse(why, "Host differs from target");
+    req->scheme = scheme;
+    req->host = authority;
+    req->target = origin_form_of(rest, req->method == METHOD_OPTIONS, arena);
+    if (req->target.at[0] == '*')
+        return read_asterisk(req);
+    return read_origin_form(req, req->target, arena, why);
+}
+
+/* CONNECT host:port; the port must be said. */
+static bool read_authority_form(struct request *req, struct str host, const char **why)
+{
+    struct str name, port;
+
+    if (!target_split_host(req->target, &name, &port) || port.len == 0)
+        return refuse(why, "bad target of CONNECT");
+    if (host.at && !str_equal_folded(host, req->target))
+        return refuse(why, "Host differs from target");
+    req->host = req->target;
+    req->path = STR("");
+    req->query = STR_NONE;
+    return true;
+}
+
+bool target_read(struct request *req, struct arena *arena, const char **why)
+{
+    struct str host;
+
+    if (!read_host_field(req, &host, why))
+        return false;
+    req->host = host;
+    if (UNLIKELY(req->method == METHOD_CONNECT))
+        return read_authority_form(req, host, why);
+    if (req->target.len == 0)
+        return refuse(why, "empty target");
+    if (LIKELY(req->target.at[0] == '/'))
+        return read_origin_form(req, req->target, arena, why);
+    if (str_equal(req->target, STR("*"))) {
+        if (req->method != METHOD_OPTIONS)
+            return refuse(why, "'*' is for OPTIONS only");
+        return read_asterisk(req);
+    }
+    return read_absolute_form(req, host, arena, why);
+}
