@@ -397,13 +397,16 @@ static enum head_result read_status_line(struct str head, struct response *resp,
 
 /* --- whole heads ------------------------------------------------------------------------------- */
 
-/* 100-continue matters only where a body is to come, and not from HTTP/1.0. (RFC 9110 10.1.1) */
-static bool expects_continue(const struct request *req)
+/* 100-continue matters only where a body is to come. HTTP/1.0 does not know Expect. (RFC 9110 10.1.1) */
+static void read_expectation(struct request *req)
 {
-    if (LIKELY(!fields_have(&req->fields, FIELD_EXPECT)) || req->version < 11 ||
-        req->body == BODY_NONE)
-        return false;
-    return str_equal_folded(fields_value(&req->fields, FIELD_EXPECT), STR("100-continue"));
+    bool expects = UNLIKELY(fields_have(&req->fields, FIELD_EXPECT)) && req->version >= 11;
+    bool known = false;
+
+    if (expects)
+        known = str_equal_folded(fields_value(&req->fields, FIELD_EXPECT), STR("100-continue"));
+    req->expect_continue = known && req->body != BODY_NONE;
+    req->expect_unknown = expects && !known;
 }
 
 enum head_result h1_request_parse(struct str head, struct request *req, const char **why)
@@ -420,7 +423,7 @@ enum head_result h1_request_parse(struct str head, struct request *req, const ch
         return r;
     if (!read_keep_alive(&req->fields, req->version, &req->keep_alive, why))
         return HEAD_BAD;
-    req->expect_continue = expects_continue(req);
+    read_expectation(req);
     *why = NULL;
     return HEAD_DONE;
 }

@@ -47,7 +47,8 @@ struct request {
     uint64_t content_length; /* with BODY_LENGTH                                                  */
     uint8_t version;         /* 10, 11, 20                                                        */
     bool keep_alive;         /* may the connection be used again (h1 only)                        */
-    bool expect_continue;
+    bool expect_continue;    /* tell it to go on (100) before waiting for the body                */
+    bool expect_unknown;     /* it expects what we do not know: 417 (RFC 9110 10.1.1)             */
 };
 
 struct response {

@@ -20,7 +20,7 @@
 enum octet_class {
     OCTET_TOKEN = 1,  /* RFC 9110 5.6.2 tchar                                                     */
     OCTET_TARGET = 2, /* visible ASCII without '#': what may stand in a request target            */
-    OCTET_PATH = 4,   /* stands for itself in a path segment: RFC 3986 pchar without '%' and ';'  */
+    OCTET_PATH = 4,   /* RFC 3986 pchar but '%': stands for itself in a path segment */
     OCTET_HOST = 8,   /* unreserved: what may stand in a host name                                */
     OCTET_HEX = 16,
     OCTET_DIGIT = 32

@@ -24,9 +24,12 @@ static bool refuse(const char **why, const char *reason)
 
 /* --- paths ------------------------------------------------------------------------------------- */
 
-static bool is_dot_segment(struct str s)
+/* Is there nothing to be done about that segment, and nothing to be said against it? */
+static bool is_plain_segment(struct str s)
 {
-    return str_equal(s, STR(".")) || str_equal(s, STR(".."));
+    if (s.len == 0 || s.at[0] != '.')
+        return true;
+    return !str_equal(s, STR(".")) && !str_equal(s, STR("..")) && str_index(s, ';') == s.len;
 }
 
 /* In its normal form already: nothing coded, no dot segment, no empty segment but the last. */
@@ -37,18 +40,13 @@ static bool is_normal(struct str path)
     if (path.len == 0 || path.at[0] != '/')
         return false;
     for (size_t i = 1; i <= path.len; i++) {
-        if (i < path.len && octet_is(path.at[i], OCTET_PATH))
+        if (i < path.len && LIKELY(octet_is(path.at[i], OCTET_PATH)))
             continue;
-        if (i < path.len && path.at[i] != '/')
+        if (i < path.len && (path.at[i] != '/' || i == begin))
             return false;
-        if (i == begin && i < path.len)
-            return false;
-        if (i > begin && path.at[begin] == '.' &&
-            is_dot_segment(str_of(path.at + begin, i - begin)))
+        if (!is_plain_segment(str_of(path.at + begin, i - begin)))
             return false;
         begin = i + 1;
-        if (begin >= path.len)
-            break;
     }
     return true;
 }
@@ -91,9 +89,6 @@ static const char *why_unsafe(struct octet o)
         return "coded slash in path";
     if ((o.c == '?' || o.c == '#') && !o.coded)
         return "query or fragment in path";
-    /* Java servers cut ";x" off a segment before they compare, others do not: /admin;x is two paths. */
-    if (o.c == ';' && !o.coded)
-        return "parameter in path";
     return NULL;
 }
 
@@ -128,12 +123,12 @@ static bool utf8_step(struct utf8 *u, unsigned char c)
     return c >= 0xc2 && c <= 0xf4;
 }
 
-/* A path being made: `text` has its normal form so far; `segment` is where its last segment begins. */
+/* A path being made: `text` has its normal form so far, with empty segments still in it; `segment` is
+ * where its last segment begins. */
 struct writer {
     char *text;
     size_t len, segment;
-    unsigned depth;
-    bool merged; /* there was an empty segment */
+    bool has_empty;
 };
 
 static void write_octet(struct writer *w, unsigned char c)
@@ -154,16 +149,20 @@ static struct str last_segment(const struct writer *w)
     return str_of(w->text + w->segment, w->len - w->segment);
 }
 
-/* Back to behind the slash before the segment that is left by "..". */
-static bool leave_segment(struct writer *w)
+/* Back to where the segment before the last begins, which ".." leaves. */
+static bool leave_segment(struct writer *w, const char **why)
 {
-    if (w->depth == 0)
-        return false;
-    w->depth--;
-    w->segment--;
-    while (w->text[w->segment - 1] != '/')
-        w->segment--;
-    w->len = w->segment;
+    size_t begin = w->segment - 1;
+
+    if (begin == 0)
+        return refuse(why, "above the root");
+    while (w->text[begin - 1] != '/')
+        begin--;
+    /* "/a//../b" is /b to whom merges slashes first, /a/b to whom resolves first; the same with "/;x/..",
+     * which is empty to whom cuts parameters off. */
+    if (w->text[begin] == '/' || w->text[begin] == ';')
+        return refuse(why, "dot segment behind an empty one");
+    w->len = w->segment = begin;
     return true;
 }
 
@@ -172,28 +171,31 @@ static bool end_segment(struct writer *w, bool slash, const char **why)
 {
     struct str s = last_segment(w);
 
-    if (str_equal(s, STR(".."))) {
-        /* "/a//../b" is /b to whom merges first, /a/b to whom resolves first */
-        if (w->merged)
-            return refuse(why, "dot segment behind an empty one");
-        return leave_segment(w) || refuse(why, "above the root");
-    }
+    if (str_equal(s, STR("..")))
+        return leave_segment(w, why);
     if (str_equal(s, STR("."))) {
         w->len = w->segment;
         return true;
     }
-    if (str_starts(s, STR("..%3B")) || str_starts(s, STR(".%3B")))
+    if (str_starts(s, STR("..;")) || str_starts(s, STR(".;")))
         return refuse(why, "parameter hides a dot segment");
     if (!slash)
         return true;
-    if (s.len == 0) {
-        w->merged = true; /* a run of slashes is one */
-        return true;
-    }
+    w->has_empty = w->has_empty || s.len == 0;
     w->text[w->len++] = '/';
     w->segment = w->len;
-    w->depth++;
     return true;
+}
+
+/* Now that dot segments are gone: a run of slashes is one. */
+static void merge_slashes(struct writer *w)
+{
+    size_t len = 1;
+
+    for (size_t i = 1; i < w->len; i++)
+        if (w->text[i] != '/' || w->text[i - 1] != '/')
+            w->text[len++] = w->text[i];
+    w->len = len;
 }
 
 /* "%41" coded once more, "%2541": a second decoding would make another path of it. Does the segment end
@@ -253,6 +255,8 @@ bool target_normalise(struct str path, struct arena *arena, struct str *out, con
     w.text[0] = '/';
     if (!write_path(&w, path, why))
         return false;
+    if (w.has_empty)
+        merge_slashes(&w);
     *out = str_of(w.text, w.len);
     return true;
 }

@@ -6,10 +6,11 @@
  * resolved, runs of slashes merged. What cannot be normalised safely is refused:
  *   - a broken percent coding; control characters, plain or coded; invalid UTF-8 after decoding
  *   - a coded slash; a backslash, plain or coded; what is coded twice ("%252e")
- *   - ".." above the root, or behind an empty segment ("/a//../b" is two paths)
+ *   - ".." above the root, or where it leaves an empty segment ("/a//../b" is two paths)
  *   - two slashes at the front ("//host/path" is a host to many URL parsers)
- *   - a bare ';': Java servers cut "/admin;x" down to "/admin", others do not. "%3B" is data, and allowed
- *     but after a dot segment ("..%3B/")
+ *   - a parameter that hides a dot segment ("..;/")
+ * Other parameters stay: "/admin;x" is "/admin" to Java servers and itself to others, so the router asks for
+ * both and refuses where they lead to different routes.
  */
 #ifndef GATEWAY_HTTP_TARGET_H
 #define GATEWAY_HTTP_TARGET_H
