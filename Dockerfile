@@ -4,7 +4,7 @@
 FROM debian:12-slim AS build
 WORKDIR /src
 COPY scripts/install-packages scripts/
-RUN apt-get update -qq && scripts/install-packages build && apt-get install -y -qq --no-install-recommends make
+RUN scripts/install-packages build
 COPY . .
 RUN make && make install DESTDIR=/out PREFIX=/usr && strip /out/usr/bin/sluice
 
