@@ -16,7 +16,7 @@ from .ports import free_port
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:quarantine_size_mb=4:detect_stack_use_after_return=0:log_path={dir}/sanitizer",
-    "UBSAN_OPTIONS": "print_stacktrace=1:log_path={dir}/sanitizer",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:log_path={dir}/sanitizer",
 }
 BAD_WORDS = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|check failed:|Sanitizer:DEADLYSIGNAL")
 START_SECONDS = 20
@@ -212,12 +212,10 @@ class Gateway:
     # What operators see
 
     def stderr(self):
-        with open(self.stderr_path, errors="replace") as file:
-            return file.read()
+        return read_text(self.stderr_path)
 
     def stdout(self):
-        with open(self.stdout_path, errors="replace") as file:
-            return file.read()
+        return read_text(self.stdout_path)
 
     def metrics(self):
         answer = self.get("/metrics")
@@ -230,19 +228,11 @@ class Gateway:
 
     def records(self, path=None):
         """The access log so far, one dict a line."""
-        try:
-            with open(path or self.access_log, encoding="utf-8") as file:
-                return [json.loads(line) for line in file.read().split("\n")[:-1]]
-        except FileNotFoundError:
-            return []
+        return [json.loads(line) for line in read_text(path or self.access_log, "strict").split("\n")[:-1]]
 
     def records_tail(self):
         """The last lines as text, for the report of a failure."""
-        try:
-            with open(self.access_log, errors="replace") as file:
-                return file.read()[-3000:]
-        except FileNotFoundError:
-            return ""
+        return read_text(self.access_log)[-3000:]
 
     def wait_records(self, ready=1, seconds=10, path=None):
         """The access log as soon as it has `ready` lines (or ready(lines) holds): the caretaker writes it."""
@@ -274,6 +264,14 @@ class Gateway:
 
     def rss(self):
         return sum(process.rss(pid) for pid in [self.pid, *self.family()])
+
+
+def read_text(path, errors="replace"):
+    try:
+        with open(path, encoding="utf-8", errors=errors) as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
 
 
 def wait_until(look, seconds=10, explain=lambda: ""):

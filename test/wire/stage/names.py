@@ -1,20 +1,26 @@
 """Words of the gateway's public face that several tests rely on, in one place."""
 
-# gateway/exchange: the stable reason codes, as the access log and problem bodies say them.
+# gateway/exchange/reasons.list: one stable word for what became of an exchange.
 OK = "ok"
+BAD_REQUEST = "bad_request"
+URI_TOO_LONG = "uri_too_long"
+HEADERS_TOO_LARGE = "headers_too_large"
+BODY_TOO_LARGE = "body_too_large"
+REQUEST_TIMEOUT = "request_timeout"
 NO_ROUTE = "no_route"
 METHOD_NOT_ALLOWED = "method_not_allowed"
-BAD_REQUEST = "bad_request"
-TOO_LARGE = "too_large"
 AUTH_FAILED = "auth_failed"
 RATE_LIMITED = "rate_limited"
 CIRCUIT_OPEN = "circuit_open"
 CONNECT_FAILED = "upstream_connect_failed"
+CONNECT_TIMEOUT = "upstream_connect_timeout"
+UPSTREAM_RESET = "upstream_reset"
 UPSTREAM_TIMEOUT = "upstream_timeout"
 UPSTREAM_BAD = "upstream_bad_response"
-CLIENT_GONE = "client_gone"
-REQUEST_TIMEOUT = "request_timeout"
 TRUNCATED = "upstream_truncated"
+TIMEOUT = "timeout"
+CLIENT_GONE = "client_gone"
+CLIENT_SLOW = "client_slow"
 
 # The metric families of the two seeds.
 S1_REQUESTS = "gateway_requests_total"

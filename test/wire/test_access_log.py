@@ -1,0 +1,130 @@
+"""One line of JSON for each request, whatever became of it."""
+import json
+import os
+
+import pytest
+
+from stage import names
+from stage import service as acts
+
+FIELDS = {"method", "path", "status", "latency_ms", "service", "client", "reason"}
+
+
+def test_a_line_says_who_asked_what_and_what_became_of_it(stage):
+    gw = stage.gateway(services=[stage.route(stage.service(), path="/u", name="users")])
+    gw.post("/u/7?x=1", b"abc")
+    line, = gw.wait_records()
+    assert FIELDS <= set(line)
+    assert (line["method"], line["status"], line["service"], line["reason"]) == ("POST", 200, "users", names.OK)
+    assert line["path"].startswith("/u/7") and line["client"] == "127.0.0.1"
+    assert isinstance(line["latency_ms"], (int, float)) and 0 <= line["latency_ms"] < 5000
+
+
+def test_latency_is_in_milliseconds(stage):
+    s = stage.service(answers=acts.drip(b"abc", every=0.1))
+    gw = stage.proxy(s)
+    gw.get()
+    assert 290 <= gw.wait_records()[0]["latency_ms"] <= 2000
+
+
+@pytest.mark.parametrize("what, status, reason", [
+    ("nowhere", 404, names.NO_ROUTE), ("no key", 401, names.AUTH_FAILED), ("too many", 429, names.RATE_LIMITED),
+    ("refused", 502, names.CONNECT_FAILED), ("hangs", 504, names.UPSTREAM_TIMEOUT), ("lies", 502, names.UPSTREAM_BAD),
+    ("bad", 400, names.BAD_REQUEST),
+])
+def test_every_end_has_its_reason(stage, what, status, reason):
+    away, hangs, lies = stage.service(), stage.service(answers=acts.hang), stage.service(answers=acts.raw(b"junk\r\n\r\n", then="close"))
+    away.away()
+    gw = stage.gateway(timeouts={"upstream_header": "200ms", "upstream_connect": "100ms"},
+                       middleware_config={"auth_apikey": {"valid_keys": ["k"]}, "rate_limit": {"rate": "1/h", "burst": 1}}, services=[
+        stage.route(away, path="/away", name="away"), stage.route(hangs, path="/hangs", name="hangs"), stage.route(lies, path="/lies", name="lies"),
+        stage.route(away, path="/key", name="key", middleware=["auth_apikey"]),
+        stage.route(lies, path="/limit", name="limit", middleware=["rate_limit"])])
+    expected = 1
+    if what == "bad":
+        assert gw.raw(b"GET / HTTP/1.1\r\nHost : a\r\n\r\n").answer().status == 400
+    else:
+        path = {"nowhere": "/nowhere", "no key": "/key", "too many": "/limit", "refused": "/away", "hangs": "/hangs", "lies": "/lies"}[what]
+        if what == "too many":
+            gw.get(path)
+            expected = 2
+        assert gw.get(path).status == status
+    line = gw.wait_records(expected)[-1]
+    assert (line["status"], line["reason"]) == (status, reason)
+
+
+def test_there_is_exactly_one_line_for_each_request(stage):
+    gw = stage.proxy(stage.service(), workers=2)
+    clients = [gw.client() for _ in range(20)]
+    for turn in range(10):
+        for n, c in enumerate(clients):
+            c.ask("GET", f"/{turn}/{n}")
+        for c in clients:
+            assert c.answer().status == 200
+    lines = gw.wait_records(200)
+    assert len(lines) == 200 and len({line["path"] for line in lines}) == 200
+
+
+def test_hostile_text_stays_inside_its_string(stage):
+    gw = stage.proxy(stage.service())
+    gw.raw(b'GET /"quoted"/{} HTTP/1.1\r\nHost: a\r\nUser-Agent: "\\\xff\xc3(\r\n\r\n').answer()
+    gw.raw(b'GET /?q="%22\' HTTP/1.1\r\nHost: a\r\nReferer: \x80\xfe\r\n\r\n').answer()
+    lines = gw.wait_records(2)
+    assert '"quoted"' in lines[0]["path"] or lines[0]["status"] == 400
+    with open(gw.access_log, "rb") as file:
+        for raw in file.read().splitlines():
+            raw.decode("utf-8")
+            json.loads(raw)
+
+
+def test_keys_are_never_in_the_log(stage):
+    gw = stage.proxy(stage.service(), service={"middleware": ["auth_apikey"]}, middleware_config={"auth_apikey": {"valid_keys": ["very-secret"]}})
+    gw.get("/", {"X-API-KEY": "very-secret"})
+    gw.get("/", {"X-API-KEY": "wrong-secret"})
+    gw.wait_records(2)
+    assert "secret" not in gw.records_tail() and "secret" not in gw.stderr()
+
+
+def test_everything_is_written_before_the_end(stage):
+    gw = stage.proxy(stage.service())
+    with gw.client() as c:
+        for n in range(500):
+            assert c.get(f"/{n}").status == 200
+    assert gw.stop() == 0
+    assert len(gw.records()) == 500
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(stage):
+    gw = stage.gateway(services=[stage.route(stage.service(), path="/")], logging={"access": [{"to": "file:/dev/full"}]})
+    with gw.client() as c:
+        for _ in range(200):
+            assert c.get().status == 200
+
+
+def test_a_log_that_blocks_stops_nobody(stage):
+    directory = stage.new_dir()
+    pipe = os.path.join(directory, "pipe")
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)      # opened and never read
+    try:
+        gw = stage.gateway(services=[stage.route(stage.service(), path="/")], logging={"access": [{"to": "file:" + pipe}]})
+        with gw.client() as c:
+            for n in range(1500):
+                assert c.get("/" + "x" * 200).status == 200
+        assert gw.get("/health").status == 200
+    finally:
+        os.close(reader)
+
+
+def test_the_log_may_go_to_stdout(stage):
+    gw = stage.gateway(services=[stage.route(stage.service(), path="/")], logging={"access": [{"to": "stdout"}]})
+    gw.get("/to-stdout")
+    line = gw.wait_records(1, path=gw.stdout_path)[0]
+    assert line["path"] == "/to-stdout"
+
+
+def test_no_access_log_is_no_line(stage):
+    gw = stage.gateway(services=[stage.route(stage.service(), path="/")], logging={"access": []})
+    gw.get()
+    assert gw.stop() == 0
+    assert gw.records() == [] and '"path"' not in gw.stdout()
