@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import resource
 import shutil
 import statistics
@@ -146,7 +147,7 @@ class Bench:
             # the load's own time is known for the counted part only; the whole is in proportion
             spent += report["own_cpu_ns"] * (1 + self.options.warm_ms / self.options.run_ms)
             foreign = max(0, busy_ns() - busy - spent) / (2 * (time.monotonic_ns() - begun))
-            if foreign < 0.1 or attempt == 2:
+            if foreign < QUIET or attempt == 2:
                 break
         if not report["requests"]:
             raise Failed(f"{proxy.name}: no answer at all")
@@ -313,11 +314,16 @@ class Bench:
                     self.say(f"  {tool} is not installed")
                     continue
                 for proxy in started:
-                    result.setdefault(tool, {})[proxy.name] = self.by_other(proxy, *command(f"http://127.0.0.1:{proxy.port}/1k"))
+                    if tool == "ab" and proxy.name == "relay":
+                        continue                   # ab speaks HTTP/1.0, and the origin is no match for that
+                    try:
+                        by_proxy = result.setdefault(tool, {})
+                        by_proxy[proxy.name] = self.by_other(proxy, *command(f"http://127.0.0.1:{proxy.port}/1k"))
+                    except Failed as problem:
+                        self.trouble(f"{tool}, {proxy.name}: {problem}")
         return result
 
     def by_other(self, proxy, argv, pattern):
-        import re
         pids = proxy.pids()
         before, begun = sum(map(cpu_clock_ns, pids)), time.monotonic()
         printed = self.stage.run("other", argv, self.stage.load_core, 60)
@@ -328,18 +334,30 @@ class Bench:
         return {"cpu_us": used / int(found[1]) / 1e3, "rps": int(found[1]) / seconds}
 
 
+QUIET, ENOUGH = 0.10, 3          # share of the machine that others may use; rounds that suffice
+
+
+def quiet(result):
+    """The rounds in which nobody else used much of the machine; all of them, if such were too few."""
+    rounds = list(zip(*result.values()))
+    calm = [r for r in rounds if all(sample.get("foreign", 0) < QUIET for sample in r)]
+    kept = calm if len(calm) >= ENOUGH else rounds
+    return {name: [r[i] for r in kept] for i, name in enumerate(result)}
+
+
 def median_of(result, name, metric):
-    values = [sample[metric] for sample in result.get(name, []) if metric in sample]
+    values = [sample[metric] for sample in quiet(result).get(name, []) if metric in sample]
     return statistics.median(values) if values else None
 
 
 def judge(goal, result):
     """(value, reached) of a goal for Sluice, or None when one of the two was not measured."""
-    mine = [sample[goal.metric] for sample in result.get("sluice", [])]
+    calm = quiet(result)
+    mine = [sample[goal.metric] for sample in calm.get("sluice", [])]
     if not mine:
         return None
     if goal.beside:
-        theirs = [sample[goal.metric] for sample in result.get(goal.beside, [])]
+        theirs = [sample[goal.metric] for sample in calm.get(goal.beside, [])]
         if not theirs:
             return None
         value = statistics.median(a / b for a, b in zip(mine, theirs) if b)
