@@ -540,11 +540,9 @@ void conn_close(struct conn *c, enum conn_close how)
     }
 }
 
-void conn_reset(struct conn *c)
+void conn_reset_on_close(struct conn *c)
 {
     struct linger reset = { .l_onoff = 1, .l_linger = 0 };
 
     setsockopt(c->watch.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    output_drop(c);
-    conn_close(c, CLOSE_NOW);
 }

@@ -123,7 +123,7 @@ enum conn_close {
                             be sending, and a reset would take the answer from it (RFC 9112 9.6)           */
 };
 void conn_close(struct conn *c, enum conn_close how);
-/* Reset the connection: the peer must not take what it has for the whole. */
-void conn_reset(struct conn *c);
+/* Let the coming close reset the connection: the peer must not take what it has for the whole. */
+void conn_reset_on_close(struct conn *c);
 
 #endif

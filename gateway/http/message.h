@@ -69,6 +69,11 @@ static inline bool response_has_body(unsigned status, enum method asked)
 }
 
 /* METHOD_OTHER for one that is not in the list. Case matters. */
+static inline bool request_has_body(const struct request *req)
+{
+    return req->body != BODY_NONE && (req->body != BODY_LENGTH || req->content_length > 0);
+}
+
 enum method method_from(struct str text);
 /* "" for METHOD_OTHER. */
 struct str method_text(enum method m);

@@ -1,0 +1,507 @@
+/* HTTP/1.1 towards clients: one exchange at a time, answers in the order of the requests.
+ *
+ * While an exchange runs, what a client pipelines behind it waits in the connection's buffer and, when
+ * that is full, in the client. A head is copied once, whole, into the exchange's arena, and read there.
+ */
+#include "gateway/client/h1_client.h"
+
+#include "gateway/client/client_address.h"
+#include "gateway/client/session.h"
+#include "gateway/exchange/exchange.h"
+#include "gateway/http/h1_write.h"
+#include "gateway/http/target.h"
+
+static uint64_t now_of(const struct session *s)
+{
+    return s->local->loop->now_ns;
+}
+
+static const struct client_rules *rules_of(const struct session *s)
+{
+    return &s->local->current.clients;
+}
+
+/* The conn has one timer: it looks at the earliest of all that we wait for. Setting it later is free. */
+static void due(struct session *s, uint64_t *which, uint64_t when_ns)
+{
+    *which = when_ns;
+    if (when_ns && (s->conn->timer.due_ns == 0 || when_ns < s->conn->timer.due_ns))
+        conn_set_due(s->conn, when_ns);
+}
+
+static void be_idle(struct session *s)
+{
+    s->state = SESSION_IDLE;
+    s->scan = (struct h1_scan){ 0 };
+    s->head_due_ns = s->body_due_ns = s->write_due_ns = 0;
+    s->idle_due_ns = now_of(s) + rules_of(s)->idle_ns;
+    conn_set_due(s->conn, s->idle_due_ns);
+}
+
+void h1_client_open(struct session *s)
+{
+    s->stream.protocol = &h1_client;
+    be_idle(s);
+    /* A fresh connection owes us a head, not idleness. */
+    due(s, &s->idle_due_ns, now_of(s) + rules_of(s)->header_ns);
+}
+
+/* ---- reading a request ------------------------------------------------------------------------ */
+
+static void reject(struct session *s, unsigned status, enum reason reason, const char *why)
+{
+    struct exchange *x = exchange_begin(s->local, &s->stream);
+
+    s->state = SESSION_EXCHANGE;
+    s->head_due_ns = 0;
+    s->keep_alive = false;
+    s->body_done = false; /* whatever follows cannot be read either */
+    client_address_set(x, s);
+    fields_init(&x->req.fields, &x->arena, 0);
+    x->req.version = 11;
+    exchange_reject(x, status, reason, why);
+}
+
+static void reject_head(struct session *s, enum head_result r, const char *why)
+{
+    switch (r) {
+    case HEAD_LINE_TOO_LONG:
+        reject(s, 414, REASON_URI_TOO_LONG, NULL);
+        return;
+    case HEAD_TOO_LARGE:
+        reject(s, 431, REASON_HEADERS_TOO_LARGE, NULL);
+        return;
+    case HEAD_VERSION:
+        reject(s, 505, REASON_VERSION_NOT_SUPPORTED, NULL);
+        return;
+    case HEAD_NOT_IMPLEMENTED:
+        reject(s, 501, REASON_NOT_IMPLEMENTED, why);
+        return;
+    case HEAD_BAD:
+        reject(s, 400, REASON_BAD_REQUEST, why);
+        return;
+    case HEAD_DONE:
+    case HEAD_MORE:
+        break;
+    }
+    UNREACHABLE();
+}
+
+/* A complete head of `len` bytes lies at the front of the input. */
+static void begin(struct session *s, size_t len)
+{
+    struct exchange *x = exchange_begin(s->local, &s->stream);
+    struct str head = str_from_index(str_up_to(conn_input(s->conn), len), s->scan.skipped);
+    const char *why = NULL;
+    enum head_result r;
+    bool ok;
+
+    head = str_keep(&x->arena, head);
+    conn_consume(s->conn, len);
+    s->state = SESSION_EXCHANGE;
+    s->scan = (struct h1_scan){ 0 };
+    s->head_due_ns = s->idle_due_ns = 0;
+    s->requests++;
+    s->chunked_out = s->close_delimited = false;
+    s->chunk_left = 0;
+    s->half_closed = s->conn->hung_up;
+    fields_init(&x->req.fields, &x->arena, 20);
+    client_address_set(x, s);
+    r = h1_request_parse(head, &x->req, &why);
+    ok = r == HEAD_DONE && target_read(&x->req, &x->arena, &why);
+    client_address_look_through(x, s);
+    if (!ok) {
+        s->keep_alive = s->body_done = false;
+        if (r == HEAD_VERSION)
+            exchange_reject(x, 505, REASON_VERSION_NOT_SUPPORTED, NULL);
+        else if (r == HEAD_NOT_IMPLEMENTED)
+            exchange_reject(x, 501, REASON_NOT_IMPLEMENTED, why);
+        else
+            exchange_reject(x, 400, REASON_BAD_REQUEST, why);
+        return;
+    }
+    s->keep_alive = x->req.keep_alive && !s->local->draining &&
+                    (rules_of(s)->requests_per_connection == 0 ||
+                     s->requests < rules_of(s)->requests_per_connection);
+    h1_body_init(&s->body, x->req.body, x->req.content_length);
+    s->body_done = !request_has_body(&x->req);
+    s->body_wanted = false;
+    if (!s->body_done)
+        conn_pause(s->conn); /* until somebody wants the body */
+    exchange_start(x);
+    if (s->stream.x == x)
+        due(s, &x->due_ns, x->due_ns);
+}
+
+static void read_head(struct session *s)
+{
+    struct conn *c = s->conn;
+    struct str in = conn_input(c);
+    enum head_result r;
+    size_t len;
+
+    if (in.len == 0) {
+        if (conn_peer_ended(c))
+            session_end(s, CLOSE_WRITTEN);
+        return;
+    }
+    if (s->state == SESSION_IDLE) {
+        s->state = SESSION_HEAD;
+        s->idle_due_ns = 0;
+    }
+    r = h1_head_scan(in, &s->scan, &rules_of(s)->head, true, &len);
+    if (r == HEAD_DONE) {
+        conn_expect_large(c, false);
+        begin(s, len);
+        return;
+    }
+    if (r != HEAD_MORE) {
+        reject_head(s, r, "malformed request head");
+        return;
+    }
+    if (conn_peer_ended(c)) {
+        session_end(s, CLOSE_WRITTEN);
+        return;
+    }
+    if (s->head_due_ns == 0)
+        due(s, &s->head_due_ns, now_of(s) + rules_of(s)->header_ns);
+    if (in.len > LOOP_SMALL_BUFFER / 2)
+        conn_expect_large(c, true);
+}
+
+/* ---- reading its body ------------------------------------------------------------------------- */
+
+static bool feed_piece(struct session *s, struct exchange *x, const struct piece *p)
+{
+    size_t taken = exchange_request_body(x, p);
+
+    if (s->stream.x != x || !s->conn)
+        return false;
+    conn_consume(s->conn, taken);
+    h1_body_took(&s->body, taken);
+    if (taken < p->data.len) {
+        s->body_wanted = false;
+        s->body_due_ns = 0;
+        conn_pause(s->conn);
+        return false;
+    }
+    if (p->last) {
+        s->body_done = true;
+        s->body_due_ns = 0;
+        conn_expect_large(s->conn, false);
+        return false;
+    }
+    return true;
+}
+
+static void feed_body(struct session *s)
+{
+    struct exchange *x = s->stream.x;
+
+    for (;;) {
+        struct fields trailers;
+        struct piece p = { 0 };
+        size_t skip;
+        enum h1_body_result r;
+
+        fields_init(&trailers, &x->arena, 0);
+        r = h1_body_next(&s->body, conn_input(s->conn), &skip, &p.data, &trailers);
+        conn_consume(s->conn, skip);
+        switch (r) {
+        case H1_BODY_DATA:
+            p.last = s->body.kind == BODY_LENGTH && s->body.left == p.data.len;
+            if (!feed_piece(s, x, &p))
+                return;
+            break;
+        case H1_BODY_DONE:
+            p = (struct piece){ .last = true, .trailers = &trailers };
+            feed_piece(s, x, &p);
+            return;
+        case H1_BODY_MORE:
+            if (conn_peer_ended(s->conn))
+                session_end(s, CLOSE_NOW);
+            else
+                due(s, &s->body_due_ns, now_of(s) + x->route->limits.client_body_ns);
+            return;
+        case H1_BODY_BAD:
+            s->keep_alive = false;
+            s->body_wanted = false;
+            x->in = SIDE_ABANDONED;
+            exchange_fail(x, 400, REASON_BAD_REQUEST, "malformed chunked body");
+            return;
+        }
+    }
+}
+
+/* The rest of the request's body lies whole in the buffer: drop it, and the connection can go on. */
+static bool skip_body(struct session *s)
+{
+    while (!s->body_done) {
+        struct str data;
+        size_t skip;
+
+        switch (h1_body_next(&s->body, conn_input(s->conn), &skip, &data, NULL)) {
+        case H1_BODY_DATA:
+            conn_consume(s->conn, skip + data.len);
+            h1_body_took(&s->body, data.len);
+            break;
+        case H1_BODY_DONE:
+            conn_consume(s->conn, skip);
+            s->body_done = true;
+            break;
+        case H1_BODY_MORE:
+            conn_consume(s->conn, skip);
+            if (s->body.kind != BODY_LENGTH || s->body.left > 0)
+                return false;
+            s->body_done = true;
+            break;
+        case H1_BODY_BAD:
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- the conn's events ------------------------------------------------------------------------ */
+
+static void on_bytes(struct conn *c)
+{
+    struct session *s = c->owner;
+
+    if (s->state != SESSION_EXCHANGE) {
+        read_head(s);
+        return;
+    }
+    if (!s->stream.x) /* over, and `ended` is on its way */
+        return;
+    if (s->body_wanted && !s->body_done)
+        feed_body(s);
+    if (s->conn && s->stream.x && c->hung_up && !s->half_closed && s->stream.x->phase != PHASE_OVER)
+        session_end(s, CLOSE_NOW);
+}
+
+static void on_room(struct conn *c)
+{
+    struct session *s = c->owner;
+
+    s->write_due_ns = 0;
+    if (s->stream.x)
+        exchange_client_room(s->stream.x);
+}
+
+static void on_broken(struct conn *c)
+{
+    session_end(c->owner, CLOSE_NOW);
+}
+
+static bool passed(const struct session *s, uint64_t due_ns)
+{
+    return due_ns && due_ns <= now_of(s);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a == 0 ? b : b == 0 || a < b ? a : b;
+}
+
+static void on_due(struct conn *c)
+{
+    struct session *s = c->owner;
+    struct exchange *x = s->stream.x;
+
+    if (passed(s, s->idle_due_ns)) {
+        session_end(s, CLOSE_WRITTEN);
+        return;
+    }
+    if (passed(s, s->head_due_ns)) {
+        reject(s, 408, REASON_REQUEST_TIMEOUT, "the request head took too long");
+        return;
+    }
+    if (x && passed(s, s->body_due_ns) && !s->body_done) {
+        s->body_due_ns = 0;
+        s->keep_alive = false;
+        x->in = SIDE_ABANDONED;
+        exchange_fail(x, 408, REASON_REQUEST_TIMEOUT, "the request body took too long");
+        return;
+    }
+    if (x && passed(s, s->write_due_ns)) {
+        if (c->bytes_out == s->sent_before) {
+            exchange_client_gone(x, REASON_CLIENT_SLOW);
+            s->stream.x = NULL;
+            session_end(s, CLOSE_NOW);
+            return;
+        }
+        s->sent_before = c->bytes_out;
+        s->write_due_ns = now_of(s) + x->route->limits.client_write_ns;
+    }
+    if (x && x->phase < PHASE_SENDING && passed(s, x->due_ns)) {
+        exchange_expired(x);
+        return;
+    }
+    conn_set_due(c, earlier(earlier(s->idle_due_ns, s->head_due_ns),
+                            earlier(earlier(s->body_due_ns, s->write_due_ns),
+                                    x && x->phase < PHASE_SENDING ? x->due_ns : 0)));
+}
+
+/* ---- the exchange's side ---------------------------------------------------------------------- */
+
+static struct session *session_of(struct client_stream *cs)
+{
+    return CONTAINER(cs, struct session, stream);
+}
+
+static void send_early(struct client_stream *cs, const struct response *r)
+{
+    struct session *s = session_of(cs);
+
+    if (cs->x->req.version == 10) /* RFC 9110 15.2: an HTTP/1.0 client must not be sent a 1xx */
+        return;
+    conn_commit(s->conn, h1_write_response(conn_reserve(s->conn, h1_response_size(r)), r, STR("")));
+}
+
+static void frame_body(struct session *s, const struct request *req, struct response *r, bool last)
+{
+    bool has_none = r->status == 204 || r->status == 304 || r->status < 200;
+
+    if (r->body == BODY_LENGTH || has_none)
+        return;
+    if (r->body == BODY_NONE) {
+        if (last && req->method != METHOD_HEAD) {
+            r->body = BODY_LENGTH;
+            r->content_length = 0;
+        }
+        return;
+    }
+    if (req->method == METHOD_HEAD && last)
+        return;
+    if (req->version >= 11) {
+        r->body = BODY_CHUNKED;
+        s->chunked_out = true;
+    } else {
+        r->body = BODY_UNTIL_CLOSE;
+        s->close_delimited = true;
+        s->keep_alive = false;
+    }
+}
+
+static void send_head(struct client_stream *cs, struct response *r, bool last)
+{
+    struct session *s = session_of(cs);
+    struct exchange *x = cs->x;
+    struct str connection = STR("");
+
+    frame_body(s, &x->req, r, last);
+    if (!s->body_done && x->made_here && !skip_body(s))
+        s->keep_alive = false;
+    if (s->local->draining)
+        s->keep_alive = false;
+    if (!fields_have(&r->fields, FIELD_DATE))
+        fields_add_known(&r->fields, FIELD_DATE, local_date(s->local));
+    if (!s->keep_alive)
+        connection = STR("close");
+    else if (x->req.version == 10)
+        connection = STR("keep-alive");
+    conn_commit(s->conn,
+                h1_write_response(conn_reserve(s->conn, h1_response_size(r) + 32), r, connection));
+}
+
+static size_t send_chunked(struct session *s, const struct piece *p)
+{
+    size_t taken = 0;
+
+    while (taken < p->data.len) {
+        struct str rest = str_from_index(p->data, taken);
+        size_t n;
+
+        if (s->chunk_left == 0) {
+            char *to = conn_reserve(s->conn, H1_CHUNK_HEAD_MAX);
+
+            s->chunk_left = (uint32_t)(rest.len < UINT32_MAX ? rest.len : UINT32_MAX);
+            conn_commit(s->conn, h1_write_chunk_head(to, s->chunk_left));
+        }
+        n = conn_write(s->conn, str_up_to(rest, s->chunk_left));
+        taken += n;
+        s->chunk_left -= (uint32_t)n;
+        if (s->chunk_left > 0)
+            return taken;
+        memcpy(conn_reserve(s->conn, 2), "\r\n", 2);
+        conn_commit(s->conn, 2);
+    }
+    if (p->last) {
+        char *to = conn_reserve(s->conn, h1_last_chunk_size(p->trailers));
+
+        conn_commit(s->conn, h1_write_last_chunk(to, p->trailers));
+    }
+    return taken;
+}
+
+static size_t send_body(struct client_stream *cs, const struct piece *p)
+{
+    struct session *s = session_of(cs);
+    size_t taken = s->chunked_out ? send_chunked(s, p) : conn_write(s->conn, p->data);
+
+    if (taken < p->data.len && s->write_due_ns == 0) {
+        s->sent_before = s->conn->bytes_out;
+        due(s, &s->write_due_ns, now_of(s) + cs->x->route->limits.client_write_ns);
+    }
+    return taken;
+}
+
+static void resume_body(struct client_stream *cs)
+{
+    struct session *s = session_of(cs);
+
+    if (s->body_done || s->body_wanted)
+        return;
+    s->body_wanted = true;
+    if (s->body.left >= LOOP_SMALL_BUFFER || s->body.kind == BODY_CHUNKED)
+        conn_expect_large(s->conn, true);
+    due(s, &s->body_due_ns, now_of(s) + cs->x->route->limits.client_body_ns);
+    conn_resume(s->conn);
+}
+
+/* The head has been sent and the rest will not come: a client must not take what it has for the whole. */
+static void reset(struct client_stream *cs)
+{
+    struct session *s = session_of(cs);
+
+    if (s->close_delimited)
+        conn_reset_on_close(s->conn);
+    session_end(s, CLOSE_WRITTEN);
+}
+
+static void ended(struct client_stream *cs)
+{
+    struct session *s = session_of(cs);
+
+    if (!s->conn)
+        return;
+    if (!s->body_done) { /* the client may still be sending it */
+        session_end(s, CLOSE_LINGERING);
+        return;
+    }
+    if (!s->keep_alive) {
+        session_end(s, conn_input(s->conn).len ? CLOSE_LINGERING : CLOSE_WRITTEN);
+        return;
+    }
+    be_idle(s);
+    if (s->conn->paused || conn_input(s->conn).len || s->conn->hung_up)
+        conn_resume(s->conn);
+}
+
+const struct conn_events h1_client_events = {
+    .on_bytes = on_bytes,
+    .on_room = on_room,
+    .on_broken = on_broken,
+    .on_due = on_due,
+};
+
+const struct client_protocol h1_client = {
+    .name = "http/1.1",
+    .send_early = send_early,
+    .send_head = send_head,
+    .send_body = send_body,
+    .resume_body = resume_body,
+    .reset = reset,
+    .ended = ended,
+};

@@ -1,0 +1,47 @@
+/* What a step or a handler may ask while a part of a snapshot is built.
+ *
+ * The same build runs first in the master (which makes the shared tables, resolves names and reads files with its
+ * rights, and writes the bundle) and then in every worker and the caretaker (which find, look up and map).
+ * One process, one thread; everything handed out lives as long as the part.
+ */
+#ifndef GATEWAY_EXCHANGE_BUILDER_H
+#define GATEWAY_EXCHANGE_BUILDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "conf/problems.h"
+#include "gateway/base/arena.h"
+#include "gateway/base/cidr.h"
+#include "gateway/base/str.h"
+#include "shm/region.h"
+
+struct bundle;
+
+enum build_role { BUILD_MASTER, BUILD_WORKER };
+
+struct conf_globals;
+struct rows;
+
+struct builder {
+    enum build_role role;
+    struct arena *arena; /* of the part being built                                 */
+    struct region *region;
+    struct conf_problems *problems;
+    const struct conf_globals *globals;
+    struct str service_name; /* whose part it is; "" for the gateway's own              */
+    struct str step_name;    /* as in `middleware:`; state is kept under it             */
+    struct conf_place at;    /* of the step or service, for problems                    */
+    struct bundle *bundle;
+    bool (*resolve)(struct builder *b, struct str host, struct ip *ips, size_t room, size_t *count);
+};
+
+/* A shared table named kind/service/what, where what is b->step_name; `kind` is a short word ("breaker"). NULL: a problem
+ * has been reported (the region is full). */
+void *builder_table(struct builder *b, enum table_kind kind, const char *word,
+                    size_t size) MUST_USE;
+/* An error at the place of the step: fails the load. Always returns false. */
+bool builder_problem(struct builder *b, const char *format, ...) PRINTF_LIKE(2, 3);
+void builder_warning(struct builder *b, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#endif

@@ -1,0 +1,17 @@
+/* Who asks. Set by steps that authenticate, read by limits and logs; a limit need not know which step it was. */
+#ifndef GATEWAY_EXCHANGE_IDENTITY_H
+#define GATEWAY_EXCHANGE_IDENTITY_H
+
+#include <netinet/in.h>
+
+#include "gateway/base/cidr.h"
+#include "gateway/base/str.h"
+
+struct identity {
+    struct ip address; /* of the client, after trusted proxies were looked through */
+    struct str address_text;
+    struct str api_key;        /* verified; a secret: never logged                         */
+    struct str user, consumer; /* empty: unknown                                           */
+};
+
+#endif
