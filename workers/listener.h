@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "gateway/base/check.h"
 #include "gateway/base/list.h"
@@ -20,16 +21,18 @@
 
 struct listener {
     struct link_node node;
-    uint32_t id;                        /* never used twice in the life of a master                    */
-    bool local;                         /* a Unix socket: one descriptor for all slots                 */
-    bool wanted;                        /* by the configuration being looked at                        */
-    bool fresh;                         /* opened for a reload that has not been adopted yet           */
+    uint32_t id; /* never used twice in the life of a master                    */
+    bool local;  /* a Unix socket: one descriptor for all slots                 */
+    bool wanted; /* by the configuration being looked at                        */
     uint32_t backlog, unix_mode;
     struct sockaddr_storage bound;
     socklen_t bound_len;
-    uint32_t count;                     /* of sockets: slots, or 1                                     */
+    dev_t file_dev; /* of a Unix socket's file                                     */
+    ino_t file_ino;
+    uint32_t count;     /* of sockets that are bound: slots, or 1                      */
+    uint32_t listening; /* of them, from the front: what no failed reload takes away   */
     int *fds;
-    char address[];                     /* as configured, NUL-ended                                    */
+    char address[]; /* as configured, NUL-ended                                    */
 };
 
 struct listeners {
@@ -39,23 +42,23 @@ struct listeners {
 
 /* Read an address as listen_address.address has it. Port 0 is allowed: the kernel chooses.
  * returns  NULL, or what is wrong with it */
-const char *listen_address_read(struct str text, struct sockaddr_storage *to, socklen_t *len) MUST_USE;
+const char *listen_address_read(struct str text, struct sockaddr_storage *to,
+                                socklen_t *len) MUST_USE;
 
 void listeners_init(struct listeners *all);
-/* Open what `wanted` names and is not open, with `slots` sockets each, and mark what is not wanted any more.
- * On failure everything is as before and the reason has been logged: a name and, where /proc tells, the process that
- * sits on the address. */
-bool listeners_open(struct listeners *all, const struct listen_address *wanted, size_t count,
+/* Bind what `wanted` names and is not bound, with `slots` sockets each, and mark what is not wanted any more. Nothing
+ * listens yet: a connection must not wait in a queue that nobody may ever look at.
+ * returns  false: everything is as before, and the reason has been logged, with the process that sits on the address
+ *          if /proc tells */
+bool listeners_bind(struct listeners *all, const struct listen_address *wanted, size_t count,
                     uint32_t slots) MUST_USE;
-/* The sockets opened by listeners_open stay. */
-void listeners_keep(struct listeners *all);
-/* Undo listeners_open. */
+/* Undo listeners_bind. */
 void listeners_undo(struct listeners *all);
-/* Close and free one that is not wanted; a Unix socket's file is removed if it is still ours. */
+/* Listen on what was bound; false if one cannot, which has been logged (the others do). Queues get their new lengths. */
+bool listeners_listen(struct listeners *all, const struct listen_address *wanted, size_t count);
+/* Close and free one; a Unix socket's file is removed if it is still ours. */
 void listener_close(struct listener *l);
-/* Close our descriptors without touching files: in a child, and at a drain before the children empty the queues. */
-void listeners_close_fds(struct listeners *all);
-/* Close and free all. remove: unlink the files of Unix sockets too (only the master that ends for good). */
-void listeners_end(struct listeners *all, bool remove);
+/* Close and free all. keep_files: in a child, which has copies only. */
+void listeners_end(struct listeners *all, bool keep_files);
 
 #endif
