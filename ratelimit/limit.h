@@ -24,8 +24,8 @@ size_t limit_write(char *to, const struct limit *limit);
 /* NULL, or why no algorithm could keep it, for people. */
 const char *limit_check(const struct limit *limit) MUST_USE;
 
-/* The limit in 48 bits, exact to about one in ten thousand: what a cell remembers of the limit its word was last used
- * under. Never 0. */
+/* The limit in 54 bits, exact to about one in ten thousand: what the cells remember of the limit that a word was last
+ * used under. Never 0. */
 uint64_t limit_pack(const struct limit *limit);
 struct limit limit_unpack(uint64_t packed);
 

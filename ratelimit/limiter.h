@@ -21,8 +21,7 @@ struct limiter {
     struct limit limit;
     struct cells cells;
     struct hash_key key; /* the region's secret and the limit's name */
-    uint64_t params;     /* algorithm and limit, packed              */
-    uint64_t tag;        /* a hash of params, as the cells' keys have */
+    uint64_t tag;        /* of the cells: algorithm and limit          */
     uint64_t idle_ns;
     enum when_full when_full;
 };

@@ -4,6 +4,6 @@
 
 #include "ratelimit/algorithm.h"
 
-extern const struct algorithm token_bucket_algorithm;
+extern const struct algorithm token_bucket;
 
 #endif

@@ -1,15 +1,15 @@
 /* Cells: words found by key, in a table of fixed size. One table serves all limits of the gateway.
  *
- * A cell is {key, word, idle_at, params}. Key and word change together, by one 16-byte compare and swap:
- * the key guards the word. So a cell is taken over by a newcomer in one step, nobody ever sees the word of
- * a predecessor, a process may be killed between any two instructions, and a change meant for a key cannot
- * hit its successor. (The same with two 8-byte steps leaves a gap in which an update of the old owner
- * lands in the new owner's word.)
+ * A cell is {key, word, idle_at}. Key and word change together, by one 16-byte compare and swap: the key
+ * guards the word. So a cell is taken over by a newcomer in one step, nobody ever sees the word of a
+ * predecessor, a process may be killed between any two instructions, and a change meant for a key cannot
+ * hit its successor. (In two 8-byte steps, in whatever order, there is a gap in which an update of the old
+ * owner lands in the new owner's word.)
  *
- * A key is 64 bits of a keyed hash; the upper half of a probe group's index comes from the same hash. Its
- * low 16 bits are a tag that the user may change with the word: under which parameters the word is meant.
- * `idle_at` says when the word will mean as little as none, so that anybody may take the cell then; it is
- * advice, written before the word and never turned back. `params` is what the tag stands for.
+ * A key is a keyed 64-bit hash: its low bits choose the probe group, its upper 48 bits are compared. The low
+ * 16 bits of a stored key are a tag instead, which its user changes with the word: under which parameters
+ * the word is meant. `idle_at` says when the word will mean as little as none, so that anybody may take the
+ * cell then; it is advice, written before the word is.
  *
  * A probe group is two cache lines, four cells; a key lives in its group or nowhere. When none of the four
  * is idle, the caller's rule decides: evict the one idle soonest, or do without; both are counted.
@@ -20,13 +20,15 @@
 #include "shm/region.h"
 
 #define CELLS_GROUP    4
+#define CELLS_TAGS     8192
 #define CELLS_TAG_MASK UINT64_C(0xffff)
+#define CELLS_SKEW_NS  UINT64_C(2000000000) /* how far apart the clocks of two processes may be */
 
 struct cell {
-    _Alignas(16) shared_word key; /* hash with the tag in its low 16 bits; 0: never used */
+    _Alignas(16) shared_word key; /* upper 48 bits of the hash, 16 bits of tag; 0: never used */
     shared_word word;
     shared_word idle_at_ns;
-    shared_word params;
+    shared_word spare; /* zero; for a second word of state                    */
 };
 
 struct cells_shared {
@@ -35,6 +37,7 @@ struct cells_shared {
         shared_word takeovers; /* of idle cells                                   */
     shared_word evictions;     /* of cells that were not idle                         */
     shared_word full;          /* lookups that found no place and were not to evict   */
+    _Alignas(CACHE_LINE) shared_word meaning[CELLS_TAGS]; /* by tag; 0: not given yet           */
     _Alignas(2 * CACHE_LINE) struct cell cell[];
 };
 
@@ -54,26 +57,34 @@ bool cells_table(struct region *r, struct str name, size_t capacity, struct cell
 /* How many cells there are. */
 size_t cells_capacity(const struct cells *c);
 
-/* The cell of `key` (its low 16 bits do not matter), as it was a moment ago in *seen; a new one has word 0 and the
- * key's own tag. When the group is full: `evict` takes the cell that is idle soonest, else NULL. */
-struct cell *cells_find(const struct cells *c, uint64_t key, uint64_t now_ns, bool evict,
-                        struct cell_pair *seen) MUST_USE;
+/* The cell of the key with this hash, as it was a moment ago in *seen; a new one has word 0 and this tag, which is not
+ * 0. When the group is full: `evict` takes the cell that is idle soonest, else NULL. */
+struct cell *cells_find(const struct cells *c, uint64_t hash, uint64_t tag, uint64_t now_ns,
+                        bool evict, struct cell_pair *seen) MUST_USE;
 /* The same without making one: NULL if the key has no cell. */
-struct cell *cells_look(const struct cells *c, uint64_t key, struct cell_pair *seen) MUST_USE;
+struct cell *cells_look(const struct cells *c, uint64_t hash, struct cell_pair *seen) MUST_USE;
 /* Change both halves at once. On failure *seen is what is there now; look whose it is. */
 bool cell_swap(struct cell *cell, struct cell_pair *seen, struct cell_pair next) MUST_USE;
 
-/* Is this pair of the same key, whatever its tag? */
-static inline bool cell_is_of(const struct cell_pair *pair, uint64_t key)
+/* The tag that stands for this meaning (not 0), the same for everybody as long as the region lives, and back: 0 if the
+ * tag was never given. */
+uint64_t cells_tag(const struct cells *c, uint64_t meaning);
+uint64_t cells_meaning(const struct cells *c, uint64_t tag);
+
+/* Is this pair of the key with this hash, whatever its tag? */
+static inline bool cell_is_of(const struct cell_pair *pair, uint64_t hash)
 {
-    return ((pair->key ^ key) & ~CELLS_TAG_MASK) == 0;
+    return ((pair->key ^ hash) & ~CELLS_TAG_MASK) == 0;
 }
 
-/* Before the word is changed: it will not be idle before `at_ns`. */
+/* Before the word is changed: it will not be idle before `at_ns`. What is much later was left by a predecessor; clocks
+ * differ by less. */
 static inline void cell_keep_until(struct cell *cell, uint64_t at_ns)
 {
-    /* relaxed: advice, and the 16-byte swap that follows orders it before the word */
-    if (word_peek(&cell->idle_at_ns) < at_ns)
+    /* relaxed: advice, and the 16-byte swap that follows puts it before the word */
+    uint64_t seen = word_peek(&cell->idle_at_ns);
+
+    if (seen < at_ns || seen - at_ns > CELLS_SKEW_NS)
         word_put(&cell->idle_at_ns, at_ns);
 }
 

@@ -23,8 +23,9 @@
 #include "shm/word.h"
 
 #define REGION_SIZE     (UINT64_C(2) << 30) /* the default: addresses, not memory */
-#define REGION_NAME_MAX 88 /* of a table; what is longer is told apart by its hash */
+#define REGION_NAME_MAX 80 /* of a table; what is longer is told apart by its hash */
 #define REGION_TABLES   65536
+#define REGION_LAYOUT   1 /* raise it when anything that lies in the region changes its meaning */
 
 enum table_kind {
     TABLE_NONE,
@@ -77,10 +78,11 @@ struct region;
 /* What the directory knows of a table. */
 struct table_info {
     enum table_kind kind;
-    struct str name; /* the first REGION_NAME_MAX bytes; lies in the region     */
+    struct str name; /* the first REGION_NAME_MAX bytes; lies in `text` */
     size_t size;
-    uint64_t last_named; /* by the load of this generation                          */
+    uint64_t last_named; /* by the load of this generation              */
     void *at;
+    char text[REGION_NAME_MAX];
 };
 
 /* Master, at boot. `size` 0: REGION_SIZE. Dies when the system refuses. */

@@ -83,12 +83,11 @@ static inline void rows_observe(const struct rows *rows, uint32_t seat, uint32_t
 /* A series as a page shows it. */
 struct rows_series {
     uint32_t label_count;
-    struct str
-        values[ROWS_LABELS_MAX]; /* in the region; never change again                        */
-    uint64_t total;              /* counter: the value. Histogram: how many observations     */
-    uint64_t sum_ns;             /* histogram                                                */
-    uint64_t buckets[ROWS_BUCKETS_MAX +
-                     1]; /* histogram: each on its own, not added up; the last is +Inf */
+    struct str values[ROWS_LABELS_MAX]; /* they lie in `text` */
+    char text[ROWS_TEXT];
+    uint64_t total;  /* counter: the value. Histogram: how many observations */
+    uint64_t sum_ns; /* histogram */
+    uint64_t buckets[ROWS_BUCKETS_MAX + 1]; /* histogram: each on its own; the last is +Inf */
 };
 
 /* The next series of a family from *i on, which begins at 0, summed over the seats below `seats` (seats_high);

@@ -1,0 +1,109 @@
+/* The only loop that changes a limit's word. */
+#include "ratelimit/limiter.h"
+
+#define ALGORITHM_BITS 10 /* beside the 54 of limit_pack */
+#define ALGORITHM_MASK ((UINT64_C(1) << ALGORITHM_BITS) - 1)
+
+/* A number for an algorithm that is the same in every binary: from its name. */
+static uint64_t algorithm_number(const struct algorithm *a)
+{
+    static const struct hash_key key = { UINT64_C(0x616c676f72697468),
+                                         UINT64_C(0x6d2e6e756d626572) };
+
+    return hash_str(&key, str_from(a->name)) & ALGORITHM_MASK;
+}
+
+const char *limiter_init(struct limiter *l, const struct region_header *h,
+                         const struct cells *cells, struct str name,
+                         const struct algorithm *algorithm, const struct limit *limit,
+                         enum when_full when_full)
+{
+    struct hash_key second = { h->key.k1, h->key.k0 };
+    const char *why = limit_check(limit);
+
+    if (!why)
+        why = algorithm->cannot(limit);
+    if (why)
+        return why;
+    *l = (struct limiter){ .algorithm = algorithm,
+                           .limit = *limit,
+                           .cells = *cells,
+                           .key = { hash_str(&h->key, name), hash_str(&second, name) },
+                           .idle_ns = algorithm->idle_ns(limit),
+                           .when_full = when_full };
+    l->tag = cells_tag(cells, limit_pack(limit) << ALGORITHM_BITS | algorithm_number(algorithm));
+    return NULL;
+}
+
+uint64_t limiter_key(const struct limiter *l, struct str client)
+{
+    return hash_str(&l->key, client);
+}
+
+/* The word of a pair, expressed under our parameters. */
+static uint64_t word_of(const struct limiter *l, const struct cell_pair *pair, uint64_t now_ns)
+{
+    uint64_t tag = pair->key & CELLS_TAG_MASK, meaning;
+    struct limit was;
+
+    if (LIKELY(tag == l->tag) || pair->word == 0)
+        return pair->word;
+    meaning = cells_meaning(&l->cells, tag);
+    was = limit_unpack(meaning >> ALGORITHM_BITS);
+    /* another algorithm starts afresh */
+    if ((meaning & ALGORITHM_MASK) != algorithm_number(l->algorithm) || !was.count || !was.burst ||
+        l->algorithm->cannot(&was))
+        return 0;
+    return l->algorithm->rescale(pair->word, &was, &l->limit, now_ns);
+}
+
+/* A client that has no cell: as if it were never seen, or refused, by the limit's rule. */
+static struct decision without_cell(const struct limiter *l, int32_t cost, uint64_t now_ns)
+{
+    struct decision d;
+
+    l->algorithm->step(0, &l->limit, now_ns, cost, &d);
+    if (l->when_full == FULL_DENY && cost > 0) {
+        d.allowed = false;
+        d.remaining = 0;
+        d.delay_ns = 0;
+        /* a cell of the group may be idle by then */
+        d.retry_ns = l->limit.per_ns;
+    }
+    return d;
+}
+
+/* To look, or to give back, no cell is made. */
+static struct cell *find(const struct limiter *l, uint64_t key, int32_t cost, uint64_t now_ns,
+                         struct cell_pair *seen)
+{
+    if (cost > 0)
+        return cells_find(&l->cells, key, l->tag, now_ns, l->when_full == FULL_EVICT, seen);
+    return cells_look(&l->cells, key, seen);
+}
+
+struct decision limiter_take(const struct limiter *l, uint64_t key, int32_t cost, uint64_t now_ns)
+{
+    struct cell_pair seen;
+    struct decision d;
+    struct cell *cell = find(l, key, cost, now_ns, &seen);
+
+    while (cell) {
+        uint64_t word = word_of(l, &seen, now_ns);
+        struct cell_pair next = { (key & ~CELLS_TAG_MASK) | l->tag,
+                                  l->algorithm->step(word, &l->limit, now_ns, cost, &d) };
+
+        if (cost == 0 || next.word == word)
+            return d;
+        cell_keep_until(cell, now_ns + l->idle_ns);
+        if (LIKELY(cell_swap(cell, &seen, next)))
+            return d;
+        /* the key guards the word: when it is another's by now, look where ours is */
+        if (!cell_is_of(&seen, key))
+            cell = find(l, key, cost, now_ns, &seen);
+    }
+    if (cost > 0)
+        return without_cell(l, cost, now_ns);
+    l->algorithm->step(0, &l->limit, now_ns, cost, &d);
+    return d;
+}

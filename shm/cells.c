@@ -1,0 +1,190 @@
+/* Finding a key's cell in its group, and taking one over. */
+#include "shm/cells.h"
+
+_Static_assert(sizeof(struct cell) == 32, "four cells are two cache lines");
+
+#define TAG_PROBES 64
+
+/* x86-64 has had it since its second year; the attribute spares the rest of the program the flag. */
+#if defined(__x86_64__)
+#define WIDE __attribute__((target("cx16")))
+#else
+#define WIDE
+#endif
+
+typedef unsigned __int128 __attribute__((may_alias)) wide_word;
+
+static wide_word wide(struct cell_pair p)
+{
+    return (wide_word)p.word << 64 | p.key;
+}
+
+/* Both halves, each at a moment when the other was this too. */
+static struct cell_pair pair_read(const struct cell *cell)
+{
+    for (;;) {
+        /* acquire: the second look at the key comes after the word */
+        struct cell_pair p = { word_read(&cell->key), word_read(&cell->word) };
+
+        if (LIKELY(word_peek(&cell->key) == p.key))
+            return p;
+    }
+}
+
+/* A full barrier, as all locked instructions of this width are: what the caller reads next is read after it. */
+WIDE bool cell_swap(struct cell *cell, struct cell_pair *seen, struct cell_pair next)
+{
+    if (__sync_bool_compare_and_swap((wide_word *)(void *)cell, wide(*seen), wide(next)))
+        return true;
+    *seen = pair_read(cell);
+    return false;
+}
+
+bool cells_table(struct region *r, struct str name, size_t capacity, struct cells *out)
+{
+    size_t groups = 1;
+
+    while (groups * CELLS_GROUP < capacity)
+        groups *= 2;
+    out->groups = groups;
+    out->shared =
+        region_table(r, TABLE_CELLS, name,
+                     sizeof(struct cells_shared) + groups * CELLS_GROUP * sizeof(struct cell));
+    return out->shared != NULL;
+}
+
+size_t cells_capacity(const struct cells *c)
+{
+    return c->groups * CELLS_GROUP;
+}
+
+static struct cell *group_of(const struct cells *c, uint64_t hash)
+{
+    return &c->shared->cell[(hash & (c->groups - 1)) * CELLS_GROUP];
+}
+
+static struct cell *find_in(struct cell *group, uint64_t hash, struct cell_pair *seen)
+{
+    for (size_t i = 0; i < CELLS_GROUP; i++) {
+        *seen = pair_read(&group[i]);
+        if (seen->key != 0 && cell_is_of(seen, hash))
+            return &group[i];
+    }
+    return NULL;
+}
+
+struct cell *cells_look(const struct cells *c, uint64_t hash, struct cell_pair *seen)
+{
+    return find_in(group_of(c, hash), hash, seen);
+}
+
+/* The cell that a newcomer may take: a free one, else the one idle the longest, else, if that is allowed, the one idle
+ * soonest. */
+static struct cell *find_victim(struct cell *group, uint64_t now_ns, bool evict,
+                                struct cell_pair *seen)
+{
+    struct cell *victim = NULL;
+    uint64_t soonest = UINT64_MAX;
+
+    for (size_t i = 0; i < CELLS_GROUP; i++) {
+        struct cell_pair p = pair_read(&group[i]);
+        uint64_t idle_at = p.key == 0 ? 0 : word_peek(&group[i].idle_at_ns);
+
+        if (victim && idle_at >= soonest)
+            continue;
+        victim = &group[i];
+        soonest = idle_at;
+        *seen = p;
+    }
+    return evict || soonest <= now_ns ? victim : NULL;
+}
+
+static const struct cell_pair nobody = { 0, 0 };
+
+/* Give a cell up that holds nothing yet. */
+static bool vacate(const struct cells *c, struct cell *cell, struct cell_pair *seen)
+{
+    if (seen->word != 0 || !cell_swap(cell, seen, nobody))
+        return false;
+    word_add(&c->shared->used, UINT64_MAX); /* one less */
+    return true;
+}
+
+/* Two newcomers of one key may have taken two cells. One that still holds nothing goes; if both hold something, then so
+ * it is, and everybody finds the lower one until the other is idle. */
+static struct cell *settle(const struct cells *c, struct cell *mine, uint64_t hash,
+                           struct cell_pair *seen)
+{
+    struct cell *group = group_of(c, hash);
+
+    for (size_t i = 0; i < CELLS_GROUP; i++) {
+        struct cell_pair other = pair_read(&group[i]);
+
+        if (&group[i] == mine || other.key == 0 || !cell_is_of(&other, hash) ||
+            vacate(c, &group[i], &other))
+            continue;
+        /* a change between the look and the swap: it is somebody's now, or holds something */
+        if (other.key == 0 || !cell_is_of(&other, hash))
+            continue;
+        if (vacate(c, mine, seen) || &group[i] < mine) {
+            *seen = other;
+            return &group[i];
+        }
+    }
+    return mine;
+}
+
+struct cell *cells_find(const struct cells *c, uint64_t hash, uint64_t tag, uint64_t now_ns,
+                        bool evict, struct cell_pair *seen)
+{
+    struct cell *group = group_of(c, hash);
+    struct cell_pair fresh = { (hash & ~CELLS_TAG_MASK) | tag, 0 };
+
+    CHECK(tag > 0 && tag <= CELLS_TAG_MASK);
+    for (;;) {
+        struct cell *cell = find_in(group, hash, seen);
+        bool was_used, was_idle;
+
+        if (LIKELY(cell))
+            return cell;
+        cell = find_victim(group, now_ns, evict, seen);
+        if (!cell) {
+            word_add(&c->shared->full, 1);
+            return NULL;
+        }
+        was_used = seen->key != 0;
+        was_idle = word_peek(&cell->idle_at_ns) <= now_ns;
+        if (!cell_swap(cell, seen, fresh))
+            continue; /* somebody was faster, perhaps for this very key */
+        *seen = fresh;
+        if (!was_used)
+            word_add(&c->shared->used, 1);
+        else
+            word_add(was_idle ? &c->shared->takeovers : &c->shared->evictions, 1);
+        return settle(c, cell, hash, seen);
+    }
+}
+
+uint64_t cells_tag(const struct cells *c, uint64_t meaning)
+{
+    uint64_t first = meaning * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+    shared_word *home = NULL;
+
+    CHECK(meaning != 0);
+    for (uint64_t i = first; i < first + TAG_PROBES; i++) {
+        uint64_t tag = i % (CELLS_TAGS - 1) + 1, seen = 0;
+
+        if (word_swap(&c->shared->meaning[tag], &seen, meaning) || seen == meaning)
+            return tag;
+        if (!home)
+            home = &c->shared->meaning[tag];
+    }
+    /* thousands of meanings later: the oldest neighbour is forgotten, its cells are read as ours */
+    word_publish(home, meaning);
+    return (uint64_t)(home - c->shared->meaning);
+}
+
+uint64_t cells_meaning(const struct cells *c, uint64_t tag)
+{
+    return tag < CELLS_TAGS ? word_read(&c->shared->meaning[tag]) : 0;
+}
