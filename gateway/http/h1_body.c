@@ -68,10 +68,11 @@ static enum state in_quoted(char c)
     return is_quoted_text(c) ? EXT_QUOTED : BAD;
 }
 
-static enum state after_size_line(const struct h1_body *b, char c)
+static enum state after_size_line(struct h1_body *b, char c)
 {
     if (c != '\n')
         return BAD;
+    b->line = 0;
     return b->left ? DATA : TRAILERS;
 }
 
@@ -119,12 +120,8 @@ static enum state size_line_step(struct h1_body *b, char c)
 static void read_size_line(struct h1_body *b, struct str text, size_t *i)
 {
     while (*i < text.len && b->state <= SIZE_LF) {
-        b->state = (uint8_t)size_line_step(b, text.at[(*i)++]);
-        if (++b->line > CHUNK_LINE_MAX)
-            b->state = BAD;
+        b->state = ++b->line > CHUNK_LINE_MAX ? BAD : (uint8_t)size_line_step(b, text.at[(*i)++]);
     }
-    if (b->state > SIZE_LF)
-        b->line = 0;
 }
 
 /* --- trailers ----------------------------------------------------------------------------------- */

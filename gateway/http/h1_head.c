@@ -52,7 +52,7 @@ static bool may_become_response(struct str line)
 static bool looks_like_first_line(struct str line, bool is_request)
 {
     if (!is_request)
-        return may_become_response(line);
+        return str_starts(line, STR("HTTP/"));
     return line.len > 9 && memcmp(line.at + line.len - 9, " HTTP/", 6) == 0 &&
            may_become_request(line);
 }
