@@ -57,7 +57,6 @@ MAIN     := $(wildcard gateway/main.c)
 UNIT     := $(sort $(shell find test/unit -name 'test_*.c' 2>/dev/null))
 HAMMER   := $(sort $(wildcard test/hammer/hammer_*.c))
 FUZZERS  := $(sort $(wildcard test/fuzz/fuzz_*.c))
-BENCH    := $(sort $(shell grep -ls '^int main' test/bench/*.c))
 program   = $(patsubst %.c,$B/$1/%,$2)
 SOURCES  := $(foreach f,$(FOLDERS),$(call sources,$f)) $(MAIN) $(shell find test -name '*.c' 2>/dev/null)
 HEADERS  := $(wildcard $(foreach l,$(LAYERS),$(call folder,$l)/*.h)) $(shell find test -name '*.h' 2>/dev/null)
@@ -145,12 +144,9 @@ coverage: $(call program,coverage,$(UNIT)) $(if $(MAIN),$B/coverage/sluice) ## b
 run:                  ## build, start three demo services and the gateway, say what to try; Ctrl-C ends all
 	@scripts/run
 
-$(call program,release,$(BENCH)): $B/release/%: $B/release/%.o $(patsubst %.c,$B/release/%.o,$(filter-out $(BENCH),$(wildcard test/bench/*.c))) \
-                                  $(call archives,release,$(FOLDERS))
-	@$(cc_release) $(ldflags_release) -o $@ $^ -Wl,--as-needed $(LIBS)
-
-bench: release $(call program,release,$(BENCH)) ## CPU per request, rates and latencies beside nginx and haproxy
-	@scripts/bench
+bench: release        ## CPU per request, rates and latencies beside nginx and haproxy
+	@scripts/install-packages bench
+	@scripts/bench $(ARGS)
 
 lint: compile_commands.json $(foreach f,$(FOLDERS),$B/lint/$(subst /,_,$f).ok) ## layers, style, clang-tidy, cppcheck, shellcheck (FAST=1: without the slow two)
 	@bad=0; scripts/check-layers || bad=1; scripts/check-style || bad=1; \
