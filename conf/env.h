@@ -14,13 +14,15 @@
 
 /* Of a file: what is larger is no secret and no key. */
 #define CONF_ENV_FILE_MAX ((size_t)1 << 20)
+/* Of a value with a ${...}: a small file cannot become a large one. */
+#define CONF_ENV_TEXT_MAX ((size_t)4 << 20)
 
 enum conf_env_kind { CONF_ENV_NAME, CONF_ENV_FILE };
 
 struct conf_env_source {
     void *owner;
     /* The value of a name, or the bytes of a file without one newline at the end; in `a`.
-     * returns  NULL when found, else why not: "is not set", "cannot be read: …"; in `a` or for ever */
+     * returns  NULL when found, else why not: "is not set", "cannot be read: ..."; in `a` or for ever */
     const char *(*find)(void *owner, struct arena *a, enum conf_env_kind kind, struct str name,
                         struct str *value);
 };
@@ -31,7 +33,7 @@ extern const struct conf_env_source conf_env_process;
 extern const struct conf_env_source conf_env_none;
 
 /* Put the values in.
- * used     set when there was a ${…}
+ * used     set when there was a ${...}
  * returns  NULL, or the sentence that says what is wrong; in `a` */
 const char *conf_env_expand(const struct conf_env_source *env, struct arena *a, struct str text,
                             struct str *out, bool *used);

@@ -53,7 +53,8 @@ void conf_problems_free(struct conf_problems *p);
 /* The number of a file for places; the name as people know it ("config.yaml"), copied. */
 uint16_t conf_problems_file(struct conf_problems *p, struct str name);
 
-/* Report; always false, so that readers can `return conf_problem(…)`. `at` may be NULL: the whole file. */
+/* Report; always false, so that readers can `return conf_problem(...)`. The place is that of the key, or of
+ * the item of a list. `at` may be NULL: the whole file. */
 bool conf_problem(struct conf_problems *p, const struct conf_node *at, const char *format, ...)
     PRINTF_LIKE(3, 4);
 /* Worth telling, but the configuration is used. */

@@ -33,12 +33,9 @@ bool conf_read_block(const struct conf_schema *s, const struct conf_node *block,
 /* One key's field from one node. */
 bool conf_read_key(const struct conf_key *key, const struct conf_node *n, void *settings,
                    struct arena *a, struct conf_problems *p);
-/* Report `n` as an unknown key, with the nearest of the names offered one by one; `offer` returns NULL past the last. */
-bool conf_unknown(const struct conf_node *n, const char *(*offer)(const void *from, size_t i),
-                  const void *from, struct conf_problems *p);
-const char *conf_offer_names(const void *names,
-                             size_t i); /* from: const char *const[] ended by NULL */
-const char *conf_offer_keys(const void *schema,
-                            size_t i); /* from: struct conf_schema                */
+/* The name that a slip of the fingers could have made into `name`, or NULL. `offer` names the candidates one by one
+ * and returns NULL past the last. */
+const char *conf_nearest(struct str name, const char *(*offer)(const void *from, size_t i),
+                         const void *from);
 
 #endif

@@ -89,30 +89,44 @@ struct conf_pair {
     struct str name, value;
 };
 
-/* text: any text. word: not empty, no blanks or control characters. boolean: true false yes no on off.
- * pairs: a map of text to text, its items are struct conf_pair. block: a nested struct, arg is its schema. */
-#define CONF_FIELD_text     struct str
-#define CONF_FIELD_word     struct str
-#define CONF_FIELD_uint     uint64_t /* arg: RANGE or NULL */
-#define CONF_FIELD_boolean  bool
-#define CONF_FIELD_size     uint64_t /* bytes: 64k 8m 1g; arg: RANGE or NULL */
-#define CONF_FIELD_duration uint64_t /* ns: 500ms 10s 5m 1h 7d; arg: RANGE in ns or NULL */
-#define CONF_FIELD_seconds  uint64_t /* ns: a bare number is seconds, else as duration */
-#define CONF_FIELD_rate                                                                            \
-    struct number_rate                 /* 200/s 600/m; a bare number is for a second; count > 0 */
-#define CONF_FIELD_share   uint64_t    /* millionths: 50% or 0.5; arg: RANGE in ppm or NULL */
-#define CONF_FIELD_one_of  int         /* index into arg = NAMES("a", "b") */
-#define CONF_FIELD_some_of uint64_t    /* a list of names of arg = NAMES(...): bit i is name i */
-#define CONF_FIELD_prefix  struct cidr /* 10.0.0.0/8 or an address */
-#define CONF_FIELD_list_of                                                                         \
-    struct conf_list /* arg = ELEMENT(...); one value alone is a list of one */
-#define CONF_FIELD_pairs struct conf_list
-#define CONF_FIELD_block char
+/*   text      any text
+ *   word      not empty, no blanks or control characters
+ *   uint      arg: RANGE or NULL
+ *   boolean   true false yes no on off
+ *   size      bytes: 64k 8m 1g; arg: RANGE or NULL
+ *   duration  ns: 500ms 10s 5m 1h 7d; arg: RANGE in ns or NULL
+ *   seconds   ns: a bare number is seconds, else as duration
+ *   rate      200/s 600/m; a bare number is for a second; the count is not 0
+ *   per_second a number_rate too: a bare number above 0, or as rate; made for short spellings (..._rps)
+ *   share     millionths: 50% or 0.5; arg: RANGE in ppm or NULL
+ *   one_of    index into arg = NAMES("a", "b")
+ *   some_of   a list of names of arg = NAMES(...): bit i is name i
+ *   prefix    10.0.0.0/8 or an address
+ *   list_of   arg = ELEMENT(...); one value alone is a list of one
+ *   pairs     a map of text to text; its items are struct conf_pair
+ *   block     a nested struct; arg: its struct conf_schema
+ */
+#define CONF_FIELD_text       struct str
+#define CONF_FIELD_word       struct str
+#define CONF_FIELD_uint       uint64_t
+#define CONF_FIELD_boolean    bool
+#define CONF_FIELD_size       uint64_t
+#define CONF_FIELD_duration   uint64_t
+#define CONF_FIELD_seconds    uint64_t
+#define CONF_FIELD_rate       struct number_rate
+#define CONF_FIELD_per_second struct number_rate
+#define CONF_FIELD_share      uint64_t
+#define CONF_FIELD_one_of     int
+#define CONF_FIELD_some_of    uint64_t
+#define CONF_FIELD_prefix     struct cidr
+#define CONF_FIELD_list_of    struct conf_list
+#define CONF_FIELD_pairs      struct conf_list
+#define CONF_FIELD_block      char
 
 extern const struct conf_type conf_type_text, conf_type_word, conf_type_uint, conf_type_boolean,
-    conf_type_size, conf_type_duration, conf_type_seconds, conf_type_rate, conf_type_share,
-    conf_type_one_of, conf_type_some_of, conf_type_prefix, conf_type_list_of, conf_type_pairs,
-    conf_type_block;
+    conf_type_size, conf_type_duration, conf_type_seconds, conf_type_rate, conf_type_per_second,
+    conf_type_share, conf_type_one_of, conf_type_some_of, conf_type_prefix, conf_type_list_of,
+    conf_type_pairs, conf_type_block;
 
 struct conf_range {
     uint64_t from, to;
@@ -147,7 +161,7 @@ struct conf_element {
         .offset = offsetof(struct tag, member) + CONF_FITS(tag, member, kind),                     \
         .init = (initially), .doc = (text), __VA_ARGS__                                            \
     }
-/* A block inside: KEY_BLOCK(settings, trip, &trip_schema, "What opens it.") */
+/* A block inside: KEY_BLOCK(settings, trip, &trip_schema, "What opens it."). NULL: as the schema says. */
 #define KEY_BLOCK(tag, member, schema, text, ...)                                                  \
     {                                                                                              \
         .name = #member, .type = &conf_type_block, .offset = offsetof(struct tag, member),         \
@@ -168,7 +182,12 @@ struct conf_catalog {
     const struct conf_schema *(*middleware_at)(size_t i);
 };
 
-/* The conf_problem of a value of the wrong form: must be <grammar>, is "abc". Returns false. */
-bool conf_misfit(const struct conf_type *type, const struct conf_node *n, struct conf_problems *p);
+/* The conf_problem of a value of the wrong form: must be <grammar>, is "abc". Shows no secret. Returns false. */
+bool conf_misfit(const struct conf_key *key, const struct conf_node *n, struct conf_problems *p);
+/* False, and reported, if key->arg is a range and `value` is outside; `write` is its writer in base/number.h. */
+bool conf_in_range(const struct conf_key *key, const struct conf_node *n, uint64_t value,
+                   size_t (*write)(char *to, uint64_t value), struct conf_problems *p);
+/* A word as it is, anything else in double quotes: what conf_type.print uses for text. */
+void conf_print_text(struct str s, FILE *to);
 
 #endif

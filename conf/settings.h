@@ -2,7 +2,7 @@
  *
  * Reading goes in steps, so that a living worker can build between two turns of its loop:
  *
- *     t = conf_tree_begin(…); conf_tree_more(…) until done
+ *     t = conf_tree_begin(...); conf_tree_more(...) until done
  *     f = conf_open(conf_tree_root(t), &catalog, env, &problems);       NULL when the tree is
  *     globals = conf_read_globals(f, arena);
  *     for i < conf_service_count(f):   service = conf_read_service(f, globals, i, arena of its own);
@@ -190,6 +190,8 @@ struct conf_unmatched {
 
 struct conf_globals {
     uint64_t version;
+    struct str port; /* as listener.address; empty: none, since listeners are named */
+    struct conf_list more_listeners; /* of struct conf_listener: those of `listeners:` */
     struct conf_list listeners; /* of struct conf_listener, `port:` first; never empty          */
     struct conf_process process;
     struct conf_shutdown shutdown;

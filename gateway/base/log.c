@@ -14,6 +14,7 @@
 /* A pipe that polls as writable takes this much at once without blocking (PIPE_BUF). */
 #define LINE_MAX_BYTES 4096
 
+/* file-scope state: every layer logs; the header says why this is the exception. */
 static struct {
     enum log_level level;
     enum log_format format;
