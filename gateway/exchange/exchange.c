@@ -40,7 +40,7 @@ static void end(struct task *t)
     pool_give(&l->exchanges, x);
     l->running--;
     if (part)
-        l->part_release(part);
+        l->part_release(part, l);
     if (client) {
         client->x = NULL;
         client->protocol->ended(client);

@@ -14,6 +14,7 @@
 #include "gateway/http/hop.h"
 #include "workers/loop.h"
 
+struct conf_globals;
 struct exchange;
 struct links;
 struct part;
@@ -40,7 +41,8 @@ struct current {
     const struct router *router;
     const struct route *unmatched;
     struct client_rules clients;
-    enum { ERRORS_AUTO, ERRORS_TEXT, ERRORS_PROBLEM } errors;
+    enum errors_format { ERRORS_AUTO, ERRORS_TEXT, ERRORS_PROBLEM } errors;
+    const struct conf_globals *globals;
     void *snapshot; /* of gateway/snapshot.c                                  */
 };
 
@@ -61,7 +63,7 @@ struct local {
     uint64_t wall_offset_ns; /* wall clock minus the loop's; looked at once a second   */
     uint64_t wall_looked_s;  /* … in this second of the loop's, plus one               */
     /* The layer above gives these: */
-    void (*part_release)(struct part *p);
+    void (*part_release)(struct part *p, struct local *l);
     void (*part_hold)(struct part *p);
     void (*report)(struct exchange *x);
     void (*let_go)(struct local *l); /* a client's connection has been closed                  */

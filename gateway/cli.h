@@ -1,0 +1,14 @@
+/* What `sluice` does besides running: check, print, reference, and words to a gateway that runs. */
+#ifndef GATEWAY_CLI_H
+#define GATEWAY_CLI_H
+
+#define CLI_DEFAULT_CONFIG "config.yaml"
+
+/* All return the exit status: 0 well, 1 not. */
+int cli_check(const char *path);
+int cli_print(const char *path);
+int cli_reference(void);
+/* reload, stop, status: to the gateway whose pid file it is; pid_file NULL: the one that the configuration names. */
+int cli_remote(const char *command, const char *path, const char *pid_file);
+
+#endif

@@ -1,0 +1,333 @@
+/* The program that workers/ runs: starts a process's share of the gateway, adopts snapshots, takes
+ * connections, drains.
+ */
+#include "gateway/gateway.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/base/log.h"
+#include "gateway/base/number.h"
+#include "gateway/caretaker/caretaker.h"
+#include "gateway/client/session.h"
+#include "gateway/report.h"
+#include "gateway/upstream/links.h"
+#include "shm/breaker.h"
+#include "shm/holds.h"
+#include "workers/worker.h"
+
+#define EXCHANGE_MEMORY ((size_t)6 * 1024) /* bytes of an exchange and the first of its arena */
+
+/* What this file keeps of a process, around what everybody else looks at. */
+struct gateway {
+    struct local local;
+    struct caretaker *caretaker;
+    uint64_t generation; /* of the current snapshot                             */
+    struct list orphans; /* parts of older snapshots that exchanges still hold */
+};
+
+static struct gateway *gateway_of(const struct worker *w)
+{
+    return w->local;
+}
+
+/* ---- in the master ---------------------------------------------------------------------------- */
+
+/* The whole file, or false with the reason logged. */
+static bool read_file(const char *path, struct bundle *b)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char *bytes = NULL;
+    size_t len = 0, room = 0;
+    ssize_t n = -1;
+
+    while (fd >= 0) {
+        if (len == room) {
+            room = room ? room * 2 : 65536;
+            bytes = realloc(bytes, room);
+            if (!bytes)
+                die("out of memory for %s", path);
+        }
+        n = read(fd, bytes + len, room - len);
+        if (n <= 0)
+            break;
+        len += (size_t)n;
+        if (len > CONF_TREE_BYTES_MAX) {
+            errno = EFBIG;
+            n = -1;
+            break;
+        }
+    }
+    if (n < 0)
+        log_line(LOG_LEVEL_ERROR, "cannot read %s: %s", path, strerror(errno));
+    else
+        bundle_put(b, BUNDLE_CONFIG, str_from(path), str_of(bytes, len));
+    if (fd >= 0)
+        close(fd);
+    free(bytes);
+    return n == 0;
+}
+
+struct snapshot *gateway_read(const char *path, struct region *r, const struct snapshot *previous,
+                              struct bundle **bundle, enum build_result *result)
+{
+    struct snapshot *s;
+
+    *bundle = bundle_new();
+    if (!read_file(path, *bundle)) {
+        bundle_free(*bundle);
+        return NULL;
+    }
+    if (!report_tables(r)) {
+        log_line(LOG_LEVEL_ERROR, "no room for the metrics and records in shared memory");
+        bundle_free(*bundle);
+        return NULL;
+    }
+    s = snapshot_begin(BUILD_MASTER, str_from(path), r, *bundle, previous);
+    *result = snapshot_more(s, UINT64_MAX);
+    return s;
+}
+
+static struct snapshot *rehearse(const char *path, struct region *r,
+                                 const struct snapshot *previous, int *bundle_fd)
+{
+    struct bundle *bundle;
+    enum build_result result;
+    struct snapshot *s = gateway_read(path, r, previous, &bundle, &result);
+
+    if (!s)
+        return NULL;
+    snapshot_log_problems(s);
+    *bundle_fd = result == BUILD_DONE ? bundle_seal(bundle) : -1;
+    if (*bundle_fd < 0) {
+        if (result == BUILD_DONE)
+            log_line(LOG_LEVEL_ERROR, "cannot seal the configuration: %s", strerror(errno));
+        snapshot_free(s);
+        return NULL;
+    }
+    word_put(&region_header(r)->config_hash, s->config_hash);
+    snapshot_seal(s);
+    return s;
+}
+
+static const struct engine_settings *settings(const struct snapshot *s)
+{
+    return &s->engine;
+}
+
+static void seat_died(struct region *r, uint32_t seat)
+{
+    breakers_retire_seat(r, seat);
+    holds_retire_seat(r, seat);
+}
+
+/* ---- in a worker or the caretaker ------------------------------------------------------------- */
+
+/* The oldest generation that this process may still touch: of the current snapshot, or of a part that only
+ * exchanges still hold. */
+static void say_what_is_held(struct gateway *g)
+{
+    uint64_t oldest = g->generation;
+
+    LIST_EACH(&g->orphans, n)
+    {
+        const struct part *p = CONTAINER(n, struct part, node);
+
+        oldest = p->generation < oldest ? p->generation : oldest;
+    }
+    worker_holds_since(g->local.worker, oldest);
+}
+
+static void release_part(struct part *p, struct local *l)
+{
+    bool last_orphan = link_is_on_list(&p->node) && p->holders == 1;
+
+    part_release(p);
+    if (last_orphan)
+        say_what_is_held(CONTAINER(l, struct gateway, local));
+}
+
+static void let_go(struct local *l)
+{
+    worker_let_go(l->worker);
+}
+
+static void start(struct worker *w)
+{
+    struct gateway *g = calloc(1, sizeof *g);
+    struct local *l = &g->local;
+
+    if (!g)
+        die("out of memory for a worker");
+    *l = (struct local){ .worker = w,
+                         .loop = &w->loop,
+                         .region = w->region,
+                         .seat = w->seat,
+                         .part_hold = part_hold,
+                         .part_release = release_part,
+                         .report = reporter_take,
+                         .let_go = let_go };
+    w->local = g;
+    list_init(&g->orphans);
+    pool_init(&l->exchanges, EXCHANGE_MEMORY, 0);
+    conn_pool_init(&l->conns);
+    sessions_init(l);
+    l->links = links_new(l);
+    report_attach(l);
+    if (w->role == ROLE_CARETAKER)
+        g->caretaker = caretaker_start(w);
+}
+
+static struct snapshot *build(struct worker *w, int bundle_fd, uint64_t generation)
+{
+    struct bundle *b = bundle_open(bundle_fd);
+    struct snapshot *s =
+        b ? snapshot_begin(BUILD_WORKER, STR(""), w->region, b, w->snapshot) : NULL;
+
+    if (s)
+        s->generation = generation;
+    return s;
+}
+
+static enum build_result build_more(struct worker *w, struct snapshot *s, uint64_t until_ns)
+{
+    enum build_result r = snapshot_more(s, until_ns);
+
+    (void)w;
+    if (r == BUILD_FAILED) {
+        snapshot_log_problems(s);
+        snapshot_free(s);
+    } else if (r == BUILD_DONE) {
+        snapshot_seal(s);
+    }
+    return r;
+}
+
+static void build_drop(struct worker *w, struct snapshot *s)
+{
+    (void)w;
+    snapshot_free(s);
+}
+
+static uint32_t share(uint64_t whole, uint32_t workers)
+{
+    uint64_t each = workers ? whole / workers : whole;
+
+    return each ? (uint32_t)each : 1;
+}
+
+static void configure(struct worker *w, const struct conf_globals *c)
+{
+    struct gateway *g = gateway_of(w);
+    struct link_limits limits = { .max_idle = share(c->upstream_pool.max_idle, w->workers),
+                                  .max_per_host = share(c->upstream_pool.max_per_host, w->workers),
+                                  .max_pending = (uint32_t)c->upstream_pool.max_pending };
+
+    log_set_level((enum log_level)c->logging.level);
+    log_set_format(c->logging.error.format == CONF_LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+    links_limit(g->local.links, &limits);
+    if (g->caretaker)
+        caretaker_configure(g->caretaker, c);
+}
+
+/* Whatever of the old snapshot is not in the new one and is still held lives on among the orphans. */
+static void let_old_go(struct gateway *g, struct snapshot *old)
+{
+    for (uint32_t i = 0; i < old->part_count; i++) {
+        struct part *p = old->parts[i];
+
+        if (p->generation <= old->generation && p->holders > 1)
+            list_push_back(&g->orphans, &p->node);
+    }
+    if (old->own->holders > 1)
+        list_push_back(&g->orphans, &old->own->node);
+    snapshot_free(old);
+}
+
+static void adopt(struct worker *w, struct snapshot *next)
+{
+    struct gateway *g = gateway_of(w);
+    struct snapshot *old = w->snapshot;
+
+    for (uint32_t i = 0; i < next->part_count; i++)
+        next->parts[i]->generation = next->generation;
+    next->own->generation = next->generation;
+    configure(w, next->globals);
+    g->local.current = next->current;
+    g->generation = next->generation;
+    if (old)
+        let_old_go(g, old);
+    say_what_is_held(g);
+}
+
+static void accepted(struct worker *w, const struct arrival *a)
+{
+    session_begin(&gateway_of(w)->local, a);
+}
+
+static void logs_changed(struct worker *w)
+{
+    if (gateway_of(w)->caretaker)
+        caretaker_logs_changed(gateway_of(w)->caretaker);
+}
+
+static void drain(struct worker *w)
+{
+    struct gateway *g = gateway_of(w);
+
+    g->local.draining = true;
+    if (g->caretaker)
+        caretaker_drain(g->caretaker);
+    else
+        sessions_drain(&g->local);
+}
+
+static size_t unfinished(const struct worker *w)
+{
+    const struct gateway *g = gateway_of(w);
+
+    return g->caretaker ? caretaker_unfinished(g->caretaker) : g->local.session_count;
+}
+
+static void stop(struct worker *w)
+{
+    struct gateway *g = gateway_of(w);
+
+    if (g->caretaker)
+        caretaker_stop(g->caretaker);
+    sessions_cut(&g->local);
+    loop_turn(&w->loop,
+              0); /* what has ended is freed, and the records of what was cut are written */
+    links_end(g->local.links);
+    loop_turn(&w->loop, 0);
+    reporter_end(&g->local);
+    snapshot_free(w->snapshot);
+    w->snapshot = NULL;
+    pool_end(&g->local.exchanges);
+    pool_end(&g->local.conns);
+    pool_end(&g->local.sessions);
+    pool_end(&g->local.upstream_links);
+    free(g);
+    w->local = NULL;
+}
+
+const struct program gateway_program = {
+    .name = "sluice",
+    .rehearse = rehearse,
+    .settings = settings,
+    .release = snapshot_free,
+    .seat_died = seat_died,
+    .start = start,
+    .build = build,
+    .build_more = build_more,
+    .build_drop = build_drop,
+    .adopt = adopt,
+    .accepted = accepted,
+    .logs_changed = logs_changed,
+    .drain = drain,
+    .unfinished = unfinished,
+    .stop = stop,
+};

@@ -1,0 +1,126 @@
+/* sluice: options, then the master. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/base/log.h"
+#include "gateway/cli.h"
+#include "gateway/gateway.h"
+#include "workers/master.h"
+#include "workers/remote.h"
+#include "workers/title.h"
+
+#ifndef SLUICE_VERSION
+#define SLUICE_VERSION "0.1.0"
+#endif
+
+static const char usage[] =
+    "usage: sluice [--daemon] [--pid-file FILE] [config.yaml]   run the gateway\n"
+    "       sluice check [config.yaml]                          is the configuration good?\n"
+    "       sluice print [config.yaml]                          the values in effect, secrets "
+    "hidden\n"
+    "       sluice reference                                    every configuration key, as "
+    "Markdown\n"
+    "       sluice reload|stop|status [--pid-file FILE] [config.yaml]\n"
+    "                                                           speak to a running gateway\n"
+    "       sluice --version | --help\n"
+    "\n"
+    "The configuration is config.yaml in the current directory unless named.\n";
+
+enum flag { OPTION_DAEMON = 'd', OPTION_PID_FILE = 'p', OPTION_VERSION = 'v', OPTION_HELP = 'h' };
+
+static const struct option options[] = {
+    { "daemon", no_argument, NULL, OPTION_DAEMON },
+    { "pid-file", required_argument, NULL, OPTION_PID_FILE },
+    { "version", no_argument, NULL, OPTION_VERSION },
+    { "help", no_argument, NULL, OPTION_HELP },
+    { NULL, 0, NULL, 0 },
+};
+
+struct wishes {
+    const char *command; /* NULL: run */
+    const char *path;
+    const char *pid_file;
+    bool daemon;
+    int status; /* what to end with at once; -1: go on */
+};
+
+static bool is_command(const char *word)
+{
+    static const char *const commands[] = { "check",  "print", "reference",
+                                            "reload", "stop",  "status" };
+
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i], word) == 0)
+            return true;
+    return false;
+}
+
+static struct wishes read_arguments(int argc, char **argv)
+{
+    struct wishes w = { .path = CLI_DEFAULT_CONFIG, .status = -1 };
+
+    for (;;) {
+        switch (getopt_long(argc, argv, "", options, NULL)) {
+        case OPTION_DAEMON:
+            w.daemon = true;
+            continue;
+        case OPTION_PID_FILE:
+            w.pid_file = optarg;
+            continue;
+        case OPTION_VERSION:
+            printf("sluice %s\n", SLUICE_VERSION);
+            w.status = 0;
+            return w;
+        case OPTION_HELP:
+            fputs(usage, stdout);
+            w.status = 0;
+            return w;
+        case -1:
+            break;
+        default:
+            fputs(usage, stderr);
+            w.status = 2;
+            return w;
+        }
+        break;
+    }
+    if (optind < argc && is_command(argv[optind]))
+        w.command = argv[optind++];
+    if (optind < argc)
+        w.path = argv[optind++];
+    if (optind < argc) {
+        fprintf(stderr, "sluice: too many arguments: %s\n%s", argv[optind], usage);
+        w.status = 2;
+    }
+    return w;
+}
+
+static int obey(const struct wishes *w)
+{
+    if (strcmp(w->command, "check") == 0)
+        return cli_check(w->path);
+    if (strcmp(w->command, "print") == 0)
+        return cli_print(w->path);
+    if (strcmp(w->command, "reference") == 0)
+        return cli_reference();
+    return cli_remote(w->command, w->path, w->pid_file);
+}
+
+int main(int argc, char **argv)
+{
+    struct title title = title_claim(argc, argv);
+    struct wishes w = read_arguments(argc, argv);
+    const char *path = strdup(w.path); /* titles take the place of argv */
+    const char *pid_file = w.pid_file ? strdup(w.pid_file) : NULL;
+    struct master_options run = {
+        .path = path, .daemon = w.daemon, .pid_file = pid_file, .title = &title
+    };
+
+    if (w.status >= 0)
+        return w.status;
+    signal(SIGPIPE, SIG_IGN);
+    return w.command ? obey(&w) : master_run(&gateway_program, &run);
+}

@@ -1,0 +1,69 @@
+/* Everything derived from one reading of the configuration: const once built.
+ *
+ * A snapshot is a router and parts. A part is one service with its routes and steps, in an arena of its
+ * own; a part whose source did not change is shared with the snapshot before, so a stream that lives for
+ * days pins one service and not the whole. Parts are counted: snapshots and exchanges hold them.
+ *
+ * Building goes in slices, so that a living worker does it between two turns. One process, one thread.
+ */
+#ifndef GATEWAY_SNAPSHOT_H
+#define GATEWAY_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/settings.h"
+#include "gateway/bundle.h"
+#include "gateway/exchange/builder.h"
+#include "gateway/exchange/local.h"
+#include "gateway/exchange/route.h"
+#include "gateway/exchange/service.h"
+#include "workers/program.h"
+
+struct part {
+    uint32_t holders;      /* snapshots and exchanges                          */
+    uint64_t hash;         /* of its source; equal: the same part              */
+    uint64_t generation;   /* the last one that it was part of                 */
+    struct link_node node; /* among those that only exchanges still hold       */
+    struct arena arena;
+    const struct conf_service *conf;
+    struct service service;
+    struct route *routes;
+    uint32_t route_count;
+};
+
+struct snapshot {
+    struct arena arena;
+    const struct conf_globals *globals;
+    struct engine_settings engine;
+    struct current current; /* what exchanges look at                           */
+    struct router *router;
+    struct part *own; /* the gateway's own routes: /metrics, /health …    */
+    struct part **parts;
+    uint32_t part_count;
+    uint32_t shared_count; /* of them taken over from the snapshot before      */
+    uint64_t config_hash;
+    uint64_t generation;
+    struct snapshot_build *build; /* while it is being built, else NULL               */
+};
+
+/* Begin. `bundle` is taken over and freed with the build; `previous` lends its parts and must live until the build has
+ * ended; NULL: none. path: for messages; the text is in the bundle. */
+struct snapshot *snapshot_begin(enum build_role role, struct str path, struct region *r,
+                                struct bundle *bundle, const struct snapshot *previous);
+/* A slice. BUILD_FAILED: look at the problems, then snapshot_free. */
+enum build_result snapshot_more(struct snapshot *s, uint64_t until_ns);
+/* What is wrong so far (warnings too); NULL once the build has ended well. */
+struct conf_problems *snapshot_problems(struct snapshot *s);
+/* The file as it was read, for printing; NULL once sealed. */
+struct conf_file *snapshot_conf_file(struct snapshot *s);
+/* Say each problem in the error log. */
+void snapshot_log_problems(struct snapshot *s);
+/* The build's own memory, when it is done; problems are gone with it. */
+void snapshot_seal(struct snapshot *s);
+void snapshot_free(struct snapshot *s);
+
+void part_hold(struct part *p);
+void part_release(struct part *p);
+
+#endif
