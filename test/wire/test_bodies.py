@@ -16,8 +16,8 @@ GROWTH = 24 * MIB                # of all processes of the gateway under ASan, w
 @pytest.fixture
 def big(stage):
     """A gateway that lets 1 GiB through."""
-    def make(service, **more):
-        return stage.proxy(service, limits={"body_size": "1g"}, workers=1, **more)
+    def make(behind, **more):
+        return stage.proxy(behind, limits={"body_size": "1g"}, workers=1, **more)
     return make
 
 
