@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 static void send_text(const char *path, const char *text)
 {
     struct sockaddr_un to = { .sun_family = AF_UNIX };
+    struct timeval most = { .tv_sec = 1 };
     size_t len = strlen(path);
     int fd;
 
@@ -28,12 +30,10 @@ static void send_text(const char *path, const char *text)
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
-    /* Best effort by design: a manager that does not listen must not hold us up. */
-    if (sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (const struct sockaddr *)&to,
-               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0) {
-        close(fd);
-        return;
-    }
+    /* A busy manager must not miss that we are READY; one that never listens must not hold us up. */
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
+    sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&to,
+           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
     close(fd);
 }
 

@@ -6,7 +6,7 @@
 
 #include "gateway/base/check.h"
 
-/* "READY=1", "STOPPING=1", "STATUS=…": lines to $NOTIFY_SOCKET. Without one, or when it is full, nothing happens. */
+/* "READY=1", "STOPPING=1", "STATUS=…": lines to $NOTIFY_SOCKET, if there is one. Waits at most a second. */
 void notify_send(const char *format, ...) PRINTF_LIKE(1, 2);
 /* RELOADING=1 with the time that the protocol wants. */
 void notify_reloading(void);
