@@ -283,7 +283,7 @@ bool acceptors_has(const struct acceptors *all, uint32_t listener, uint32_t slot
     return find(all, listener, slot) != NULL;
 }
 
-void acceptors_end(struct acceptors *all)
+void acceptors_close(struct acceptors *all)
 {
     struct link_node *n;
 
@@ -296,6 +296,15 @@ void acceptors_end(struct acceptors *all)
         a->magic = 0;
         free(a);
     }
+    all->paused = true; /* nothing is left to resume */
+    timer_unset(&all->again);
+}
+
+void acceptors_end(struct acceptors *all)
+{
+    struct link_node *n;
+
+    acceptors_close(all);
     while ((n = list_pop_front(&all->addresses)))
         free(CONTAINER(n, struct address, node));
     timer_remove(&all->worker->loop.timers, &all->again);

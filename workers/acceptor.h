@@ -46,7 +46,9 @@ struct acceptors {
 };
 
 void acceptors_init(struct acceptors *all, struct worker *w, size_t max_connections);
-/* Close all; nothing more is accepted. */
+/* Close all without a look at what waits; nothing more is accepted. */
+void acceptors_close(struct acceptors *all);
+/* The same, and free what is left. */
 void acceptors_end(struct acceptors *all);
 /* Poll `fd` from now on; ours from here. */
 void acceptors_add(struct acceptors *all, uint32_t listener, uint32_t slot, bool local, int fd,

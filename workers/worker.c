@@ -51,13 +51,13 @@ static size_t connections_allowed(const struct engine_settings *s)
 {
     size_t wanted = engine_max_connections(s);
     struct rlimit limit;
+    size_t have;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return wanted;
-    if (limit.rlim_cur <= 2 * OTHER_DESCRIPTORS)
-        return 1;
-    return wanted < limit.rlim_cur - OTHER_DESCRIPTORS ? wanted
-                                                       : limit.rlim_cur - OTHER_DESCRIPTORS;
+    have = limit.rlim_cur > 2 * OTHER_DESCRIPTORS ? limit.rlim_cur - OTHER_DESCRIPTORS
+                                                  : limit.rlim_cur / 2;
+    return wanted < have ? wanted : have;
 }
 
 static void forget_next(struct worker *w)
@@ -346,10 +346,14 @@ static void end(struct worker *w)
 
     drop_next(w);
     tell(w, CONTROL_ENDED, w->generation, w->draining ? w->program->unfinished(w) : w->connections);
+    /* The program may turn the loop to end things: nothing new comes in by that. */
+    control_close(&w->control, &w->loop);
+    acceptors_close(&w->acceptors);
+    timer_unset(&w->heartbeat);
+    w->loop.before_sleep = NULL;
     if (w->program->stop)
         w->program->stop(w);
     acceptors_end(&w->acceptors);
-    control_close(&w->control, &w->loop);
     while ((n = list_pop_front(&w->logs))) {
         close(CONTAINER(n, struct log_copy, node)->fd);
         free(CONTAINER(n, struct log_copy, node));
