@@ -128,6 +128,6 @@ def test_keys_come_from_the_environment_and_from_files(stage):
     directory = stage.new_dir()
     with open(directory + "/key", "w") as file:
         file.write("from-file\n")
-    gw = stage.proxy(s, service={"middleware": ["auth_apikey"]}, environment={"STAGE_KEY": "from-env"}, env_allow=["STAGE_KEY"],
+    gw = stage.proxy(s, service={"middleware": ["auth_apikey"]}, environment={"STAGE_KEY": "from-env"},
                      middleware_config={"auth_apikey": {"valid_keys": ["${STAGE_KEY}", "${file:%s/key}" % directory]}})
     assert [gw.get("/", {"X-API-KEY": key}).status for key in ("from-env", "from-file", "${STAGE_KEY}")] == [200, 200, 401]

@@ -6,8 +6,6 @@ import pytest
 from stage import names
 from stage.gateway import wait_until
 
-SLOW = {"middleware_config": {"rate_limit": {"rate": "6/h"}}}      # nothing is earned while a test runs
-
 
 def limited(stage, *services, burst=5, middleware=("rate_limit", "metrics"), workers=2, settings=None, **more):
     services = services or (stage.service(),)

@@ -120,6 +120,26 @@ def test_the_breaker_of_the_file(stage):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("command", ["hey -n 3000 -c 100 -H X-API-KEY:abc-123 {url}", "ab -n 3000 -c 100 -k -H X-API-KEY:abc-123 {url}",
+                                     "ab -n 20 -c 10 -H X-API-KEY:abc-123 {url}", "wrk -t2 -c100 -d3s -H X-API-KEY:abc-123 {url}"],
+                         ids=["hey", "ab", "ab-20", "wrk"])
+def test_the_seeds_load_tests_run(stage, command):
+    """More than the limit is refused, politely: no connection fails."""
+    if not shutil.which(command.split()[0]):
+        pytest.skip(f"{command.split()[0]} is not installed")
+    s = stage.service(answers=HELLO % 8081)
+    gw = with_other_ports(stage, s.url, s.url)
+    done = subprocess.run(command.format(url=f"http://127.0.0.1:{gw.port}/users").split(), text=True, timeout=60, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    assert "Error distribution" not in done.stdout and "Socket errors" not in done.stdout, done.stdout
+    m = gw.metrics()
+    statuses = {labels["status"] for labels, _ in m.series(names.S3_COUNTER)}
+    assert "200" in statuses and statuses <= {"200", "429"}, statuses
+    assert m.get(names.S3_COUNTER, status="200") == s.seen
+
+
+@pytest.mark.slow
 def test_the_seeds_queries_work_in_a_real_prometheus(stage):
     if not shutil.which("prometheus"):
         pytest.skip("prometheus is not installed")
