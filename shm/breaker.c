@@ -23,6 +23,8 @@
 #define COUNT_MAX   ((UINT64_C(1) << COUNT_BITS) - 1)
 #define EPOCH_MASK  ((UINT64_C(1) << 22) - 1)
 #define PROBE_NS    (60 * NS_PER_S)
+/* A service may ask for rest, but not for a year. */
+#define ASKED_MAX   (300 * NS_PER_S)
 /* Who is refused while a probe is out cannot know how long that takes: come back soon. */
 #define SOON_NS     NS_PER_S
 
@@ -148,7 +150,9 @@ static uint64_t open_time_ns(const struct breaker_params *p, uint32_t backoff)
 static struct state opened(const struct breaker_params *p, struct state from, uint64_t asked_ns,
                            uint64_t now_ns)
 {
-    uint64_t open_ns = asked_ns ? asked_ns : open_time_ns(p, from.backoff);
+    uint64_t longest = p->open_max_ns > ASKED_MAX ? p->open_max_ns : ASKED_MAX;
+    uint64_t asked = asked_ns < longest ? asked_ns : longest;
+    uint64_t open_ns = asked ? asked : open_time_ns(p, from.backoff);
 
     return (struct state){ .state = BREAKER_OPEN,
                            .backoff = from.backoff < BACKOFF_MAX ? from.backoff + 1 : BACKOFF_MAX,

@@ -57,11 +57,8 @@ enum breaker_outcome {
     OUTCOME_IGNORED /* says nothing about the service: the client left, 4xx, 501  */
 };
 
-enum breaker_state {
-    BREAKER_CLOSED,
-    BREAKER_OPEN,
-    BREAKER_HALF_OPEN
-}; /* the values of the gauge */
+/* As the gauge shows them. */
+enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 
 /* Made within a load, found otherwise. NULL as region_table. */
 struct breaker *breaker_table(struct region *r, struct str name) MUST_USE;
@@ -70,7 +67,7 @@ struct breaker *breaker_table(struct region *r, struct str name) MUST_USE;
 struct breaker_pass breaker_allows(struct breaker *b, const struct breaker_params *p, uint32_t seat,
                                    uint64_t now_ns);
 /* How it went. `open_ns` is how long a failed service asked to be left alone (its Retry-After), 0 if it did not: it
- * only matters to an outcome that opens the breaker.
+ * only matters to an outcome that opens the breaker, and is cut to five minutes or open_max_ns.
  * returns  the state if this outcome changed it, to be logged once; -1 otherwise */
 int breaker_tell(struct breaker *b, const struct breaker_params *p, const struct breaker_pass *pass,
                  enum breaker_outcome outcome, uint64_t open_ns, uint64_t now_ns);

@@ -28,16 +28,15 @@ struct cell {
     _Alignas(16) shared_word key; /* upper 48 bits of the hash, 16 bits of tag; 0: never used */
     shared_word word;
     shared_word idle_at_ns;
-    shared_word spare; /* zero; for a second word of state                    */
+    shared_word spare; /* zero; for a second word of state */
 };
 
 struct cells_shared {
-    _Alignas(CACHE_LINE) shared_word used; /* cells that have a key                               */
-    _Alignas(CACHE_LINE)
-        shared_word takeovers; /* of idle cells                                   */
-    shared_word evictions;     /* of cells that were not idle                         */
-    shared_word full;          /* lookups that found no place and were not to evict   */
-    _Alignas(CACHE_LINE) shared_word meaning[CELLS_TAGS]; /* by tag; 0: not given yet           */
+    _Alignas(CACHE_LINE) shared_word used;      /* cells that have a key */
+    _Alignas(CACHE_LINE) shared_word takeovers; /* of idle cells */
+    shared_word evictions;                      /* of cells that were not idle */
+    shared_word full;                           /* lookups that found no place and did not evict */
+    _Alignas(CACHE_LINE) shared_word meaning[CELLS_TAGS]; /* by tag; 0: not given yet */
     _Alignas(2 * CACHE_LINE) struct cell cell[];
 };
 

@@ -24,29 +24,31 @@ enum rows_type { ROWS_COUNTER, ROWS_HISTOGRAM };
 struct rows_family {
     const char *name, *help;
     enum rows_type type;
-    const char
-        *labels[ROWS_LABELS_MAX + 1]; /* names, ended by NULL                                    */
-    uint32_t max_series;              /* besides __other__; a family without labels has one      */
-    const uint64_t *buckets;          /* histogram: upper bounds in ns, rising; +Inf is implied  */
+    const char *labels[ROWS_LABELS_MAX + 1]; /* names, ended by NULL */
+    uint32_t max_series;     /* besides __other__; a family without labels has one */
+    const uint64_t *buckets; /* histogram: upper bounds in ns, rising; +Inf is implied */
     uint32_t bucket_count;
 };
 
 struct rows_slot;
+
+/* Where the series of one family lie. */
+struct rows_part {
+    struct rows_slot *slots;
+    shared_word *index; /* hash -> slot */
+    uint32_t index_mask;
+    uint32_t cell, width; /* its first cell, cells of a series */
+    uint32_t slots_max;
+};
 
 /* This process's view; may be copied. */
 struct rows {
     const struct rows_family *families;
     uint32_t family_count;
     struct hash_key key;
-    shared_word *columns; /* [seat][cell]                                             */
-    uint32_t stride;      /* cells of a column                                        */
-    struct rows_part {    /* of each family                                           */
-        struct rows_slot *slots;
-        shared_word *index; /* hash -> slot                                             */
-        uint32_t index_mask;
-        uint32_t cell, width; /* its first cell, cells of a series                        */
-        uint32_t slots_max;
-    } * parts; /* family_count of them, malloc                             */
+    shared_word *columns;    /* [seat][cell] */
+    uint32_t stride;         /* cells of a column */
+    struct rows_part *parts; /* of each family; malloc */
 };
 
 /* The table for these families: made within a load, found otherwise. Other declarations are another table.
