@@ -21,7 +21,7 @@ struct bundle;
 enum build_role { BUILD_MASTER, BUILD_WORKER };
 
 struct conf_globals;
-struct rows;
+struct shared;
 
 struct builder {
     enum build_role role;
@@ -29,6 +29,10 @@ struct builder {
     struct region *region;
     struct conf_problems *problems;
     const struct conf_globals *globals;
+    const struct shared
+        *shared; /* during the build: keep numbers found in it, not pointers to it */
+    bool
+        whole_gateway; /* the step is one of the whole gateway's: its limits are one for all services */
     struct str service_name; /* whose part it is; "" for the gateway's own              */
     struct str step_name;    /* as in `middleware:`; state is kept under it             */
     struct conf_place at;    /* of the step or service, for problems                    */

@@ -15,12 +15,14 @@
 #include "workers/loop.h"
 
 struct conf_globals;
+struct bells;
 struct exchange;
 struct links;
 struct part;
 struct region;
 struct reporter;
 struct route;
+struct shared;
 struct worker;
 
 /* What clients must keep to, and what we say about them to services. */
@@ -54,6 +56,8 @@ struct local {
     struct current current; /* changes between two turns                              */
     struct pool exchanges, conns, sessions, upstream_links;
     struct links *links;       /* to services, found by value; outlive snapshots         */
+    struct shared *shared;     /* counters, rings, cells of limits: what all processes share */
+    const struct bells *bells; /* to wake other processes; NULL: they look by themselves   */
     struct reporter *reporter; /* takes the record of each exchange                      */
     uint64_t running;          /* exchanges now                                          */
     struct list sessions_list; /* of connected clients                                   */
