@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/base/log.h"
@@ -113,8 +114,8 @@ int main(int argc, char **argv)
 {
     struct title title = title_claim(argc, argv);
     struct wishes w = read_arguments(argc, argv);
-    const char *path = strdup(w.path); /* titles take the place of argv */
-    const char *pid_file = w.pid_file ? strdup(w.pid_file) : NULL;
+    char *path = strdup(w.path); /* titles take the place of argv */
+    char *pid_file = w.pid_file ? strdup(w.pid_file) : NULL;
     struct master_options run = {
         .path = path, .daemon = w.daemon, .pid_file = pid_file, .title = &title
     };
@@ -122,5 +123,8 @@ int main(int argc, char **argv)
     if (w.status >= 0)
         return w.status;
     signal(SIGPIPE, SIG_IGN);
-    return w.command ? obey(&w) : master_run(&gateway_program, &run);
+    w.status = w.command ? obey(&w) : master_run(&gateway_program, &run);
+    free(path);
+    free(pid_file);
+    return w.status;
 }

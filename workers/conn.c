@@ -161,7 +161,6 @@ static bool read_once(struct conn *c)
     n = c->io->receive(c, c->in + c->in_end, space);
     if (n > 0) {
         c->in_end += (uint32_t)n;
-        c->bytes_in += (uint64_t)n;
         if ((size_t)n < space && !c->hung_up)
             c->readable = false;
         return true;

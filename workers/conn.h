@@ -70,7 +70,7 @@ struct conn {
     struct link_node unsent;
     struct task task; /* go on reading; later: end                                          */
     struct timer timer;
-    uint64_t bytes_in, bytes_out;
+    uint64_t bytes_out;
 };
 
 /* Where conns come from; one per loop. */

@@ -33,9 +33,9 @@ static void be_idle(struct session *s)
 {
     s->state = SESSION_IDLE;
     s->scan = (struct h1_scan){ 0 };
-    s->head_due_ns = s->body_due_ns = s->write_due_ns = 0;
-    s->idle_due_ns = now_of(s) + rules_of(s)->idle_ns;
-    conn_set_due(s->conn, s->idle_due_ns);
+    s->body_due_ns = s->write_due_ns = 0;
+    s->head_due_ns = now_of(s) + rules_of(s)->idle_ns;
+    conn_set_due(s->conn, s->head_due_ns);
 }
 
 void h1_client_open(struct session *s)
@@ -43,7 +43,7 @@ void h1_client_open(struct session *s)
     s->stream.protocol = &h1_client;
     be_idle(s);
     /* A fresh connection owes us a head, not idleness. */
-    due(s, &s->idle_due_ns, now_of(s) + rules_of(s)->header_ns);
+    due(s, &s->head_due_ns, now_of(s) + rules_of(s)->header_ns);
 }
 
 /* ---- reading a request ------------------------------------------------------------------------ */
@@ -100,7 +100,7 @@ static void begin(struct session *s, size_t len)
     conn_consume(s->conn, len);
     s->state = SESSION_EXCHANGE;
     s->scan = (struct h1_scan){ 0 };
-    s->head_due_ns = s->idle_due_ns = 0;
+    s->head_due_ns = 0;
     s->requests++;
     s->chunked_out = s->close_delimited = false;
     s->chunk_left = 0;
@@ -147,7 +147,7 @@ static void read_head(struct session *s)
     }
     if (s->state == SESSION_IDLE) {
         s->state = SESSION_HEAD;
-        s->idle_due_ns = 0;
+        s->head_due_ns = 0;
     }
     r = h1_head_scan(in, &s->scan, &rules_of(s)->head, true, &len);
     if (r == HEAD_DONE) {
@@ -309,11 +309,11 @@ static void on_due(struct conn *c)
     struct session *s = c->owner;
     struct exchange *x = s->stream.x;
 
-    if (passed(s, s->idle_due_ns)) {
+    if (s->state == SESSION_IDLE && passed(s, s->head_due_ns)) {
         session_end(s, CLOSE_WRITTEN);
         return;
     }
-    if (passed(s, s->head_due_ns)) {
+    if (s->state == SESSION_HEAD && passed(s, s->head_due_ns)) {
         reject(s, 408, REASON_REQUEST_TIMEOUT, "the request head took too long");
         return;
     }
@@ -338,9 +338,8 @@ static void on_due(struct conn *c)
         exchange_expired(x);
         return;
     }
-    conn_set_due(c, earlier(earlier(s->idle_due_ns, s->head_due_ns),
-                            earlier(earlier(s->body_due_ns, s->write_due_ns),
-                                    x && x->phase < PHASE_SENDING ? x->due_ns : 0)));
+    conn_set_due(c, earlier(earlier(s->head_due_ns, x && x->phase < PHASE_SENDING ? x->due_ns : 0),
+                            earlier(s->body_due_ns, s->write_due_ns)));
 }
 
 /* ---- the exchange's side ---------------------------------------------------------------------- */

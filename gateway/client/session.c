@@ -82,9 +82,8 @@ void sessions_drain(struct local *l)
 
         s->keep_alive = false; /* said in the next head */
         if (s->state == SESSION_IDLE) {
-            s->quiet_wait = true;
-            s->idle_due_ns = l->loop->now_ns + LAST_MOMENT;
-            conn_set_due(s->conn, s->idle_due_ns);
+            s->head_due_ns = l->loop->now_ns + LAST_MOMENT;
+            conn_set_due(s->conn, s->head_due_ns);
         }
     }
 }
