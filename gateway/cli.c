@@ -2,10 +2,12 @@
 #include "gateway/cli.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "conf/reference.h"
 #include "gateway/catalog.h"
 #include "gateway/gateway.h"
+#include "workers/remote.h"
 
 static void say_problems(struct conf_problems *p)
 {
@@ -49,6 +51,33 @@ static void print(const char *path, struct snapshot *s)
     conf_print(snapshot_conf_file(s), stdout);
 }
 
+/* The pid file that a configuration names, in `to`. */
+static bool pid_file_of(const char *path, char *to, size_t room)
+{
+    struct region *r = region_new(0);
+    enum build_result result = BUILD_FAILED;
+    struct bundle *bundle;
+    struct snapshot *s;
+    struct str name = STR("");
+
+    region_begin(r);
+    s = gateway_read(path, r, NULL, &bundle, &result);
+    if (s && result == BUILD_DONE)
+        name = s->globals->process.pid_file;
+    if (name.len > 0 && name.len < room) {
+        memcpy(to, name.at, name.len);
+        to[name.len] = '\0';
+    } else if (result == BUILD_DONE) {
+        fprintf(stderr, "%s names no process.pid_file: say which with --pid-file\n", path);
+    } else if (s) {
+        say_problems(snapshot_problems(s));
+    }
+    snapshot_free(s);
+    region_abort(r);
+    region_close(r);
+    return name.len > 0 && name.len < room;
+}
+
 int cli_check(const char *path)
 {
     return rehearse(path, say_good);
@@ -63,4 +92,18 @@ int cli_reference(void)
 {
     conf_reference(&catalog, stdout);
     return fflush(stdout) == 0 ? 0 : 1;
+}
+
+int cli_remote(const char *command, const char *path, const char *pid_file)
+{
+    char named[4096];
+
+    if (!pid_file && !pid_file_of(path, named, sizeof named))
+        return 1;
+    pid_file = pid_file ? pid_file : named;
+    if (strcmp(command, "reload") == 0)
+        return remote_reload(pid_file);
+    if (strcmp(command, "stop") == 0)
+        return remote_stop(pid_file);
+    return remote_status(pid_file, stdout);
 }

@@ -81,11 +81,6 @@ struct snapshot *gateway_read(const char *path, struct region *r, const struct s
         bundle_free(*bundle);
         return NULL;
     }
-    if (!report_tables(r)) {
-        log_line(LOG_LEVEL_ERROR, "no room for the metrics and records in shared memory");
-        bundle_free(*bundle);
-        return NULL;
-    }
     s = snapshot_begin(BUILD_MASTER, str_from(path), r, *bundle, previous);
     *result = snapshot_more(s, UINT64_MAX);
     return s;

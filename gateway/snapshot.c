@@ -11,6 +11,7 @@
 #include "gateway/catalog.h"
 #include "gateway/exchange/middleware.h"
 #include "gateway/exchange/router.h"
+#include "gateway/exchange/shared.h"
 #include "gateway/handlers/health_page.h"
 #include "gateway/handlers/metrics_page.h"
 #include "gateway/handlers/proxy.h"
@@ -31,6 +32,7 @@ struct snapshot_build {
     struct region *region;
     struct bundle *bundle;
     const struct snapshot *previous;
+    struct shared *shared;
     struct conf_problems problems;
     struct conf_env_source env;
     struct conf_tree *tree;
@@ -225,6 +227,7 @@ static struct builder builder_of(struct snapshot *s, struct part *p, struct str 
                              .region = build->region,
                              .problems = &build->problems,
                              .globals = s->globals,
+                             .shared = build->shared,
                              .service_name = service_name,
                              .bundle = build->bundle,
                              .resolve = resolve };
@@ -250,7 +253,9 @@ static struct part *build_part(struct snapshot *s, uint32_t index, uint64_t hash
     b.at = conf->at;
     build_service(&b, p);
     steps = ARENA_ARRAY(&p->arena, struct step, s->globals->steps.count + conf->steps.count + 1);
+    b.whole_gateway = true;
     build_steps(&b, &s->globals->steps, steps, &shape.step_count, &shape.counts_for_s3);
+    b.whole_gateway = false;
     build_steps(&b, &conf->steps, steps, &shape.step_count, &shape.counts_for_s3);
     shape.steps = steps;
     shape.service = &p->service;
@@ -302,6 +307,7 @@ static void build_own(struct snapshot *s)
         struct step *steps = ARENA_ARRAY(&p->arena, struct step, g->steps.count);
 
         b.service_name = STR("unmatched");
+        b.whole_gateway = true;
         build_steps(&b, &g->steps, steps, &r[OWN_UNMATCHED].step_count,
                     &r[OWN_UNMATCHED].counts_for_s3);
         r[OWN_UNMATCHED].steps = steps;
@@ -348,7 +354,8 @@ static void add_route(struct snapshot *s, struct part *p, uint32_t i, struct str
                                      .path = conf->path,
                                      .below = conf->below,
                                      .methods = methods_of(conf),
-                                     .priority = (uint32_t)p->conf->priority };
+                                     .priority = (uint32_t)p->conf->priority,
+                                     .owner = p };
     void *other = NULL;
 
     switch (router_builder_add(s->build->router, &pattern, &p->routes[i], &other)) {
@@ -483,6 +490,9 @@ static void read_globals(struct snapshot *s)
                            &s->arena, &b->problems);
     s->part_count = 0;
     s->parts = ARENA_ARRAY(&s->arena, struct part *, conf_service_count(b->file) + 1);
+    b->shared = shared_open(b->region, b->role == BUILD_MASTER ? s->globals : NULL);
+    if (!b->shared)
+        conf_problem(&b->problems, NULL, "shared_memory: no room for counters, records and limits");
 }
 
 /* Do the names of its endpoints still stand for the same addresses? */
@@ -626,6 +636,7 @@ void snapshot_seal(struct snapshot *s)
         router_builder_free(b->router);
     conf_problems_free(&b->problems);
     bundle_free(b->bundle);
+    shared_close(b->shared);
     free(b);
     s->build = NULL;
 }

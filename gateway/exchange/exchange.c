@@ -96,6 +96,11 @@ void exchange_start(struct exchange *x)
         x->reason = REASON_NO_ROUTE;
     }
     take_route(x, m.route ? m.route : now->unmatched);
+    if (m.ambiguous) {
+        x->phase = PHASE_IN;
+        exchange_fail(x, 400, REASON_BAD_REQUEST, "the path can be read in two ways");
+        return;
+    }
     if (x->req.body == BODY_LENGTH && x->req.content_length > x->body_limit) {
         x->phase = PHASE_IN;
         exchange_fail(x, 413, REASON_BODY_TOO_LARGE, NULL);
