@@ -70,7 +70,9 @@ static void pause_all(struct acceptors *all, const char *why)
     }
     all->paused = true;
     LIST_EACH(&all->list, n)
-    look_away(acceptor_at(n));
+    {
+        look_away(acceptor_at(n));
+    }
     timer_set(&l->timers, &all->again, l->now_ns + PAUSE_NS);
 }
 
@@ -81,7 +83,9 @@ void acceptors_resume(struct acceptors *all)
     all->paused = false;
     timer_unset(&all->again);
     LIST_EACH(&all->list, n)
-    look_at(acceptor_at(n));
+    {
+        look_at(acceptor_at(n));
+    }
 }
 
 static void on_again(struct timer *t)
@@ -273,7 +277,9 @@ void acceptors_drop(struct acceptors *all, uint32_t listener, uint32_t slot, boo
 void acceptors_drop_all(struct acceptors *all)
 {
     LIST_EACH(&all->list, n)
-    drop(acceptor_at(n), true);
+    {
+        drop(acceptor_at(n), true);
+    }
     all->paused = false;
     timer_unset(&all->again);
 }

@@ -16,6 +16,7 @@
 #include "gateway/base/number.h"
 #include "shm/region.h"
 #include "shm/seats.h"
+#include "workers/lend.h"
 #include "workers/master.h"
 #include "workers/reload.h"
 #include "workers/signals.h"
@@ -60,8 +61,10 @@ void child_tell(struct child *c, const struct control_message *msg, int fd)
 void crew_tell(struct master *m, int role, const struct control_message *msg, int fd)
 {
     LIST_EACH(&m->crew.children, n)
-    if (role < 0 || (int)child_at(n)->role == role)
-        child_tell(child_at(n), msg, fd);
+    {
+        if (role < 0 || (int)child_at(n)->role == role)
+            child_tell(child_at(n), msg, fd);
+    }
 }
 
 static void send_logs_to(struct child *c)
@@ -83,137 +86,15 @@ static void send_logs_to(struct child *c)
 void crew_send_logs(struct master *m)
 {
     LIST_EACH(&m->crew.children, n)
-    if (child_at(n)->role == ROLE_CARETAKER)
-        send_logs_to(child_at(n));
+    {
+        if (child_at(n)->role == ROLE_CARETAKER)
+            send_logs_to(child_at(n));
+    }
 }
 
 void crew_send_error_log(struct master *m)
 {
     crew_tell(m, -1, &(struct control_message){ .kind = CONTROL_ERROR_LOG }, STDERR_FILENO);
-}
-
-/* ---- who polls what ---- */
-
-static bool is_owner(const struct child *c)
-{
-    return c->role == ROLE_WORKER && c->state == CHILD_READY && !c->aborted;
-}
-
-static struct child *worker_of_slot(struct master *m, uint32_t slot)
-{
-    LIST_EACH(&m->crew.children, n)
-    if (child_at(n)->slot == slot && is_owner(child_at(n)))
-        return child_at(n);
-    return NULL;
-}
-
-/* Its own worker; while that is dead, or when there are fewer workers than slots, the next that lives. */
-static struct child *owner_of(struct master *m, uint32_t slot)
-{
-    for (uint32_t i = 0; i < m->now.workers; i++) {
-        struct child *c = worker_of_slot(m, (slot + i) % m->now.workers);
-
-        if (c)
-            return c;
-    }
-    return NULL;
-}
-
-static size_t find_held(const struct child *c, uint32_t listener, uint32_t slot)
-{
-    size_t i = 0;
-
-    while (i < c->held_count && (c->held[i].listener != listener || c->held[i].slot != slot))
-        i++;
-    return i;
-}
-
-static void give(struct child *c, const struct listener *l, uint32_t slot)
-{
-    struct control_message msg = { .kind = CONTROL_LISTENER,
-                                   .listener = l->id,
-                                   .slot = slot,
-                                   .flags = l->local ? CONTROL_FLAG_LOCAL : 0 };
-
-    if (find_held(c, l->id, slot) < c->held_count)
-        return;
-    if (c->held_count == c->held_room) {
-        c->held_room = c->held_room ? 2 * c->held_room : 8;
-        c->held = realloc(c->held, c->held_room * sizeof *c->held);
-        if (!c->held)
-            die("out of memory for sockets");
-    }
-    c->held[c->held_count++] = (struct held_socket){ .listener = l->id, .slot = slot };
-    snprintf(msg.text, sizeof msg.text, "%s", l->address);
-    child_tell(c, &msg, l->fds[slot]);
-}
-
-static void take_back(struct child *c, size_t i, bool last)
-{
-    struct control_message msg = { .kind = CONTROL_DROP,
-                                   .listener = c->held[i].listener,
-                                   .slot = c->held[i].slot,
-                                   .number = last };
-
-    c->held[i] = c->held[--c->held_count];
-    child_tell(c, &msg, -1);
-}
-
-static struct listener *listener_of(struct master *m, uint32_t id)
-{
-    LIST_EACH(&m->listeners.list, n)
-    {
-        struct listener *l = CONTAINER(n, struct listener, node);
-
-        if (l->id == id)
-            return l;
-    }
-    return NULL;
-}
-
-static void give_all(struct master *m, const struct listener *l)
-{
-    for (uint32_t slot = 0; slot < l->listening; slot++) {
-        if (l->local) {
-            LIST_EACH(&m->crew.children, n)
-            if (is_owner(child_at(n)))
-                give(child_at(n), l, slot);
-        } else if (owner_of(m, slot)) {
-            give(owner_of(m, slot), l, slot);
-        }
-    }
-}
-
-void crew_assign(struct master *m)
-{
-    if (m->booting)
-        return;
-    LIST_EACH(&m->listeners.list, n)
-    give_all(m, CONTAINER(n, struct listener, node));
-    /* Only now from those who stood in: no queue is without somebody who looks. */
-    LIST_EACH(&m->crew.children, n)
-    {
-        struct child *c = child_at(n);
-
-        for (size_t i = is_owner(c) ? c->held_count : 0; i-- > 0;) {
-            const struct listener *l = listener_of(m, c->held[i].listener);
-
-            if (l && !l->local && owner_of(m, c->held[i].slot) != c)
-                take_back(c, i, false);
-        }
-    }
-}
-
-void crew_drop_listener(struct master *m, uint32_t listener)
-{
-    LIST_EACH(&m->crew.children, n)
-    {
-        struct child *c = child_at(n);
-
-        for (size_t i = c->held_count; i-- > 0;)
-            if (c->held[i].listener == listener)
-                take_back(c, i, true);
-    }
 }
 
 /* ---- being born ---- */
@@ -230,8 +111,10 @@ static void leave_masters_things(struct master *m, const struct child *self)
     if (m->reload.next.bundle >= 0)
         close(m->reload.next.bundle);
     LIST_EACH(&m->crew.children, n)
-    if (child_at(n) != self && child_at(n)->control.fd >= 0)
-        close(child_at(n)->control.fd);
+    {
+        if (child_at(n) != self && child_at(n)->control.fd >= 0)
+            close(child_at(n)->control.fd);
+    }
     close(self->control.fd);
     listeners_end(&m->listeners, true);
     logfiles_end(&m->logs);
@@ -381,7 +264,7 @@ static void on_told(struct control *control, const struct control_message *msg, 
         c->state = CHILD_READY;
         if (m->booting && !crew_is_starting(m))
             master_is_ready(m);
-        crew_assign(m);
+        lend_sockets(m);
         reload_step(m);
         return;
     case CONTROL_ADOPTED:
@@ -417,8 +300,10 @@ static void on_silence(struct control *control)
 static struct child *find_pid(struct master *m, pid_t pid)
 {
     LIST_EACH(&m->crew.children, n)
-    if (child_at(n)->pid == pid)
-        return child_at(n);
+    {
+        if (child_at(n)->pid == pid)
+            return child_at(n);
+    }
     return NULL;
 }
 
@@ -504,7 +389,7 @@ static void bury(struct child *c, int status)
         return;
     }
     c->state = CHILD_AWAITED;
-    crew_assign(m); /* at once: nobody waits for a dead worker's sockets */
+    lend_sockets(m); /* at once: nobody waits for a dead worker's sockets */
     reload_lost(m, c);
     man_again(c);
     reload_step(m);
@@ -550,7 +435,7 @@ static void look_at_heart(struct master *m, struct child *c, uint64_t passed_ns)
                  role_name(c, name, sizeof name), (int)c->pid, c->silent_ns / NS_PER_MS);
         c->aborted = true;
         child_kill(c, SIGABRT);
-        crew_assign(m);
+        lend_sockets(m);
     } else if (c->silent_ns >= limit + ABORT_PATIENCE_NS) {
         child_kill(c, SIGKILL);
     }
@@ -566,8 +451,10 @@ void crew_tick(struct master *m)
     m->crew.ticked_ns = m->loop.now_ns;
     passed = passed < 2 * period ? passed : 2 * period;
     LIST_EACH(&m->crew.children, n)
-    if (child_at(n)->pid > 0)
-        look_at_heart(m, child_at(n), passed);
+    {
+        if (child_at(n)->pid > 0)
+            look_at_heart(m, child_at(n), passed);
+    }
 }
 
 /* ---- the whole crew ---- */
@@ -621,8 +508,10 @@ void crew_resize(struct master *m, uint32_t workers)
 void crew_dismiss(struct master *m, enum worker_role role, uint64_t grace_ns)
 {
     LIST_EACH(&m->crew.children, n)
-    if (child_at(n)->role == role)
-        dismiss(child_at(n), grace_ns);
+    {
+        if (child_at(n)->role == role)
+            dismiss(child_at(n), grace_ns);
+    }
 }
 
 size_t crew_count(const struct master *m, enum worker_role role)
@@ -639,8 +528,10 @@ struct child *crew_first_ready(struct master *m)
     struct child *first = NULL;
 
     LIST_EACH(&m->crew.children, n)
-    if (is_owner(child_at(n)) && (!first || child_at(n)->slot < first->slot))
-        first = child_at(n);
+    {
+        if (child_may_poll(child_at(n)) && (!first || child_at(n)->slot < first->slot))
+            first = child_at(n);
+    }
     return first;
 }
 

@@ -61,10 +61,6 @@ struct crew {
 void crew_init(struct crew *c);
 /* Posts for workers 0 … workers-1 and the caretaker, manned; workers beyond that drain. */
 void crew_resize(struct master *m, uint32_t workers);
-/* Who polls what: bring the children's sockets in line with who is READY. */
-void crew_assign(struct master *m);
-/* Nobody polls it any more: those who did empty its queue. Close the master's own descriptors first. */
-void crew_drop_listener(struct master *m, uint32_t listener);
 /* SIGCHLD. */
 void crew_reap(struct master *m);
 /* Look at the heartbeats. */
@@ -89,6 +85,12 @@ bool crew_is_starting(const struct master *m);
 bool crew_has_unseated(const struct master *m);
 /* Free what is left; all processes must be gone. */
 void crew_end(struct master *m);
+
+/* A worker that turns its loop. */
+static inline bool child_may_poll(const struct child *c)
+{
+    return c->role == ROLE_WORKER && c->state == CHILD_READY && !c->aborted;
+}
 
 static inline struct child *child_at(struct link_node *n)
 {

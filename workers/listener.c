@@ -329,8 +329,10 @@ static struct listener *make(struct listeners *all, const struct listen_address 
 static struct listener *find(struct listeners *all, struct str address)
 {
     LIST_EACH(&all->list, n)
-    if (str_equal(str_from(listener_at(n)->address), address))
-        return listener_at(n);
+    {
+        if (str_equal(str_from(listener_at(n)->address), address))
+            return listener_at(n);
+    }
     return NULL;
 }
 
@@ -362,7 +364,9 @@ bool listeners_bind(struct listeners *all, const struct listen_address *wanted, 
                     uint32_t slots)
 {
     LIST_EACH(&all->list, n)
-    listener_at(n)->wanted = false;
+    {
+        listener_at(n)->wanted = false;
+    }
     for (size_t i = 0; i < count; i++)
         if (!bind_wanted(all, &wanted[i], slots)) {
             listeners_undo(all);

@@ -25,8 +25,10 @@ static int standard_stream(struct str path)
 static struct logfile *find(struct logfiles *all, struct str path)
 {
     LIST_EACH(&all->list, n)
-    if (str_equal(str_from(logfile_at(n)->path), path))
-        return logfile_at(n);
+    {
+        if (str_equal(str_from(logfile_at(n)->path), path))
+            return logfile_at(n);
+    }
     return NULL;
 }
 
@@ -66,7 +68,9 @@ void logfiles_init(struct logfiles *all)
 bool logfiles_open(struct logfiles *all, const struct str *paths, size_t count)
 {
     LIST_EACH(&all->list, n)
-    logfile_at(n)->wanted = false;
+    {
+        logfile_at(n)->wanted = false;
+    }
     for (size_t i = 0; i < count; i++) {
         struct logfile *f = find(all, paths[i]);
 
@@ -128,5 +132,7 @@ void logfiles_reopen(struct logfiles *all)
 void logfiles_end(struct logfiles *all)
 {
     LIST_EACH(&all->list, n)
-    end(logfile_at(n));
+    {
+        end(logfile_at(n));
+    }
 }

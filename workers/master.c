@@ -16,6 +16,7 @@
 #include "shm/region.h"
 #include "shm/seats.h"
 #include "workers/daemon.h"
+#include "workers/lend.h"
 #include "workers/notify.h"
 #include "workers/signals.h"
 
@@ -249,7 +250,7 @@ void master_is_ready(struct master *m)
     word_publish(&h->reload_last_ok, 1);
     log_line(LOG_LEVEL_INFO, "ready: %" PRIu32 " workers, generation %" PRIu64, m->now.workers,
              m->now.generation);
-    crew_assign(m);
+    lend_sockets(m);
     notify_send("READY=1\nMAINPID=%d\nSTATUS=generation %" PRIu64, (int)getpid(),
                 m->now.generation);
     if (m->waiting_caller >= 0)

@@ -13,6 +13,7 @@
 #include "shm/seats.h"
 #include "workers/control.h"
 #include "workers/crew.h"
+#include "workers/lend.h"
 #include "workers/master.h"
 #include "workers/notify.h"
 
@@ -163,7 +164,7 @@ static void close_unwanted_listeners(struct master *m)
             continue;
         log_line(LOG_LEVEL_INFO, "no longer listening on %s", l->address);
         listener_close(l);
-        crew_drop_listener(m, id);
+        lend_no_more(m, id);
     }
 }
 
@@ -177,7 +178,7 @@ static void take_it(struct master *m)
     r->next = LOAD_NONE;
     listeners_listen(&m->listeners, s->listeners, s->listener_count);
     crew_resize(m, m->now.workers);
-    crew_assign(m);
+    lend_sockets(m);
     close_unwanted_listeners(m);
     logfiles_keep(&m->logs, tell_log_is_gone, m);
     m->to_sweep = true;
@@ -227,7 +228,9 @@ static void step_first(struct master *m)
     bool asked = false;
 
     LIST_EACH(&m->crew.children, n)
-    asked = asked || child_at(n)->asked == m->reload.next.generation;
+    {
+        asked = asked || child_at(n)->asked == m->reload.next.generation;
+    }
     if (asked)
         return;
     if (c)
@@ -308,8 +311,10 @@ static void on_due(struct timer *t)
         return;
     case RELOAD_BACK:
         LIST_EACH(&m->crew.children, n)
-        if (child_at(n)->asked != 0)
-            child_kill(child_at(n), SIGKILL);
+        {
+            if (child_at(n)->asked != 0)
+                child_kill(child_at(n), SIGKILL);
+        }
         return;
     }
 }

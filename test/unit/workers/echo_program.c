@@ -177,6 +177,8 @@ static struct snapshot *build(struct worker *w, int bundle, uint64_t generation)
     CHECK(s && region_words(w->region, STR("echo"), 8));
     if (w->role == ROLE_WORKER && s->die_slot == (int64_t)w->slot)
         raise(SIGKILL);
+    if (s->slow)
+        notify_send("BUILDING");
     s->generation = generation;
     return s;
 }
