@@ -169,6 +169,8 @@ static void join_listeners(struct conf_file *f, struct conf_globals *g, bool has
     if (more)
         memcpy(all + count, g->more_listeners.items, more * sizeof *all);
     g->listeners = (struct conf_list){ .items = all, .count = count + more };
+    if (!g->listeners.count)
+        conf_problem(f->problems, conf_node_get(f->root, STR("port")), "leaves no listener at all");
     check_listeners(f, g);
 }
 

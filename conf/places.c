@@ -69,6 +69,10 @@ static bool read_listen(const struct conf_key *key, const struct conf_node *n, v
 
     if (n->kind != CONF_SCALAR)
         return conf_misfit(key, n, p);
+    if (n->text.len == 0 && n->quoted && key->init) {
+        *listen = STR_NONE; /* a place that may be left out */
+        return true;
+    }
     if (str_starts(n->text, STR("unix:/"))) {
         if (n->text.len - 5 > 107) /* sun_path and its NUL */
             return conf_problem(p, n, "the path of a Unix socket has at most 107 bytes");

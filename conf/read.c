@@ -38,7 +38,7 @@ static size_t distance(struct str a, struct str b)
 const char *conf_nearest(struct str name, const char *(*offer)(const void *from, size_t i),
                          const void *from)
 {
-    size_t least = name.len / 3 + 1;
+    size_t least = name.len / 4 + 1;
     const char *best = NULL, *candidate;
 
     if (name.len == 0 || name.len > NAME_MAX_LEN)
@@ -175,9 +175,12 @@ bool conf_read_layer(const struct conf_schema *s, const struct conf_node *block,
         return true;
     if (block->broken)
         return false;
-    if (block->kind != CONF_MAP)
-        return key ? read_one(s, key, block, settings, given, a, p)
-                   : conf_problem(p, block, "must be a map of keys");
+    if (block->kind != CONF_MAP && key)
+        return read_one(s, key, block, settings, given, a, p);
+    if (block->kind != CONF_MAP) {
+        given->bits = UINT64_MAX; /* what is missing in it is not worth a word */
+        return conf_problem(p, block, "must be a map of keys");
+    }
     CONF_EACH(block, child)
     {
         key = find_key(s, child->key);

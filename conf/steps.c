@@ -200,6 +200,20 @@ static void read_flat(struct conf_file *f, const struct conf_flat *flat, const s
     b->good &= conf_read_key(&flat->key, n, b->settings, a, f->problems);
 }
 
+/* No step takes it: its value is looked at all the same. */
+static void read_idle_flat(struct conf_file *f, const struct conf_flat *flat,
+                           const struct conf_node *n)
+{
+    struct arena scratch;
+
+    arena_init(&scratch, NULL);
+    if (conf_read_key(&flat->key, n, arena_take(&scratch, flat->type->size), &scratch, f->problems))
+        conf_warning(f->problems, n,
+                     "has no effect: \"%s\" is not in the middleware of this service",
+                     flat->type->name);
+    arena_free(&scratch);
+}
+
 static void read_flats(struct conf_file *f, const struct conf_node *service,
                        const struct conf_steps *steps, struct behind *all, struct arena *a)
 {
@@ -216,9 +230,7 @@ static void read_flats(struct conf_file *f, const struct conf_node *service,
         if (i < steps->count)
             read_flat(f, flat, child, &all[i], a);
         else
-            conf_warning(f->problems, child,
-                         "has no effect: \"%s\" is not in the middleware of this service",
-                         flat->type->name);
+            read_idle_flat(f, flat, child);
     }
 }
 

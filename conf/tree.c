@@ -194,6 +194,8 @@ static struct conf_node *copy_one(struct conf_tree *t, const struct conf_node *f
     return n;
 }
 
+#define TOO_MUCH "aliases make too much of too little"
+
 static struct conf_node *copy_all(struct conf_tree *t, const struct conf_node *top,
                                   struct conf_place at)
 {
@@ -203,6 +205,8 @@ static struct conf_node *copy_all(struct conf_tree *t, const struct conf_node *t
 
     origin[0] = top;
     copy[0] = copy_one(t, top);
+    if (t->text > CONF_TREE_TEXT_MAX || t->copies > CONF_TREE_COPIES_MAX)
+        give_up(t, at, TOO_MUCH);
     for (const struct conf_node *n = conf_node_walk(top, top); n && !t->failed;
          n = conf_node_walk(n, top)) {
         while (origin[level] != n->parent)
@@ -213,7 +217,7 @@ static struct conf_node *copy_all(struct conf_tree *t, const struct conf_node *t
         }
         if (t->copies - before >= CONF_TREE_ALIAS_MAX || t->copies >= CONF_TREE_COPIES_MAX ||
             t->text > CONF_TREE_TEXT_MAX) {
-            give_up(t, at, "aliases make too much of too little");
+            give_up(t, at, TOO_MUCH);
             break;
         }
         origin[level + 1] = n;
