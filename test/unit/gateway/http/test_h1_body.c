@@ -1,8 +1,8 @@
 /* Where bodies end, however their bytes arrive. */
-#include "gateway/http/h1_body.h"
-
 #include <check.h>
 #include <stdlib.h>
+
+#include "gateway/http/h1_body.h"
 
 static struct arena arena;
 static struct fields trailers;
@@ -83,11 +83,20 @@ struct chunked_case {
     size_t consumed; /* H1_BODY_DONE */
 };
 
-#define GOOD(text, rest, data) { STR_INIT(text rest), H1_BODY_DONE, data, sizeof(text) - 1 }
-#define CUT(text, data)        { STR_INIT(text), H1_BODY_MORE, data, 0 }
-#define BAD(text, data)        { STR_INIT(text), H1_BODY_BAD, data, 0 }
-#define X16                    "xxxxxxxxxxxxxxxx"
-#define X256                   X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16
+#define GOOD(text, rest, data)                                                                     \
+    {                                                                                              \
+        STR_INIT(text rest), H1_BODY_DONE, data, sizeof(text) - 1                                  \
+    }
+#define CUT(text, data)                                                                            \
+    {                                                                                              \
+        STR_INIT(text), H1_BODY_MORE, data, 0                                                      \
+    }
+#define BAD(text, data)                                                                            \
+    {                                                                                              \
+        STR_INIT(text), H1_BODY_BAD, data, 0                                                       \
+    }
+#define X16  "xxxxxxxxxxxxxxxx"
+#define X256 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16
 
 static const struct chunked_case chunked_cases[] = {
     GOOD("0\r\n\r\n", "", ""),
@@ -222,12 +231,13 @@ END_TEST
 /* RFC 9110 6.5.1 */
 START_TEST(test_trailers_are_kept_but_for_those_that_only_a_head_may_say)
 {
-    struct reading r = read_all(BODY_CHUNKED, 0,
-                                STR("0\r\nX-Sum: 9 \r\nContent-Length: 3\r\nHost: b\r\nauthorization: x\r\n"
-                                    "Transfer-Encoding: chunked\r\nX-API-KEY: k\r\nSet-Cookie: a=b\r\n"
-                                    "Cache-Control: no-store\r\nX-Forwarded-For: 1\r\nconnection: close\r\n"
-                                    "Range: x\r\nServer-Timing: t\r\n\r\n"),
-                                7, 5);
+    struct reading r =
+        read_all(BODY_CHUNKED, 0,
+                 STR("0\r\nX-Sum: 9 \r\nContent-Length: 3\r\nHost: b\r\nauthorization: x\r\n"
+                     "Transfer-Encoding: chunked\r\nX-API-KEY: k\r\nSet-Cookie: a=b\r\n"
+                     "Cache-Control: no-store\r\nX-Forwarded-For: 1\r\nconnection: close\r\n"
+                     "Range: x\r\nServer-Timing: t\r\n\r\n"),
+                 7, 5);
 
     ck_assert_int_eq(r.end, H1_BODY_DONE);
     ck_assert_uint_eq(trailers.count, 2);

@@ -1,10 +1,9 @@
 /* What is written is what was meant, and reads back as such. */
-#include "gateway/http/h1_write.h"
-
 #include <check.h>
 #include <stdlib.h>
 
 #include "gateway/http/h1_head.h"
+#include "gateway/http/h1_write.h"
 
 static struct arena arena;
 static struct request req;
@@ -66,8 +65,9 @@ START_TEST(test_a_request_has_line_fields_framing_and_an_end)
                   STR("GET /a?b HTTP/1.1\r\nHost: a\r\nX-Empty: \r\n"
                       "Content-Length: 18446744073709551615\r\nConnection: TE\r\n\r\n"));
     req.body = BODY_CHUNKED;
-    ck_assert_str(request_text(STR("")),
-                  STR("GET /a?b HTTP/1.1\r\nHost: a\r\nX-Empty: \r\nTransfer-Encoding: chunked\r\n\r\n"));
+    ck_assert_str(
+        request_text(STR("")),
+        STR("GET /a?b HTTP/1.1\r\nHost: a\r\nX-Empty: \r\nTransfer-Encoding: chunked\r\n\r\n"));
 }
 END_TEST
 
@@ -89,8 +89,9 @@ START_TEST(test_framing_comes_from_the_body_and_not_from_fields)
     fields_add(&resp.fields, STR("C"), STR("d"));
     resp.body = BODY_LENGTH;
     resp.content_length = 7;
-    ck_assert_str(response_text(STR("close")),
-                  STR("HTTP/1.1 200 OK\r\nA: b\r\nC: d\r\nContent-Length: 7\r\nConnection: close\r\n\r\n"));
+    ck_assert_str(
+        response_text(STR("close")),
+        STR("HTTP/1.1 200 OK\r\nA: b\r\nC: d\r\nContent-Length: 7\r\nConnection: close\r\n\r\n"));
     resp.body = BODY_UNTIL_CLOSE;
     ck_assert_str(response_text(STR("")), STR("HTTP/1.1 200 OK\r\nA: b\r\nC: d\r\n\r\n"));
     resp.body = BODY_NONE;
@@ -119,7 +120,7 @@ START_TEST(test_a_reason_that_would_break_the_line_is_replaced)
 END_TEST
 
 #define RAW_HEAD                                                                                   \
-    "GET /x HTTP/1.1\r\nHost: a\r\nA: 1\r\nB:2\r\nC:\t3 \r\nContent-Length: 4\r\nD: 4\r\nE: 5\r\n"  \
+    "GET /x HTTP/1.1\r\nHost: a\r\nA: 1\r\nB:2\r\nC:\t3 \r\nContent-Length: 4\r\nD: 4\r\nE: 5\r\n" \
     "F:\r\nG: \r\nH: 6\r\n\r\n"
 
 static struct str parsed(struct str head)
@@ -138,8 +139,9 @@ START_TEST(test_fields_that_came_together_are_written_as_if_one_by_one)
     struct fields copied;
     struct str at_once = request_text(STR(""));
 
-    ck_assert_str(at_once, STR("GET /x HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\n"
-                               "F: \r\nG: \r\nH: 6\r\nContent-Length: 4\r\n\r\n"));
+    ck_assert_str(at_once,
+                  STR("GET /x HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\n"
+                      "F: \r\nG: \r\nH: 6\r\nContent-Length: 4\r\n\r\n"));
     fields_init(&copied, &arena, 0);
     for (uint32_t i = 0; i < req.fields.count; i++)
         fields_add(&copied, str_keep(&arena, req.fields.at[i].name),
@@ -152,12 +154,15 @@ END_TEST
 
 START_TEST(test_removed_replaced_and_added_fields_break_a_run)
 {
-    parsed(str_keep(&arena, STR("GET /x HTTP/1.1\r\nHost: a\r\nA: 1\r\nVia: x\r\nB: 2\r\nDate: y\r\nC: 3\r\n\r\n")));
+    parsed(str_keep(
+        &arena,
+        STR("GET /x HTTP/1.1\r\nHost: a\r\nA: 1\r\nVia: x\r\nB: 2\r\nDate: y\r\nC: 3\r\n\r\n")));
     fields_remove(&req.fields, FIELD_VIA);
     fields_set_known(&req.fields, FIELD_DATE, STR("now"));
     fields_add(&req.fields, STR("D"), STR("4"));
-    ck_assert_str(request_text(STR("")),
-                  STR("GET /x HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\nDate: now\r\nC: 3\r\nD: 4\r\n\r\n"));
+    ck_assert_str(
+        request_text(STR("")),
+        STR("GET /x HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\nDate: now\r\nC: 3\r\nD: 4\r\n\r\n"));
 }
 END_TEST
 
@@ -170,7 +175,8 @@ START_TEST(test_neighbours_in_memory_are_not_one_line)
     fields_add(&req.fields, str_of(text, 4), str_of(text + 6, 5));
     fields_add(&req.fields, str_of(text + 13, 5), str_of(text + 20, 1));
     req.host = STR("a");
-    ck_assert_str(request_text(STR("")), STR("GET /a?b HTTP/1.1\r\nHost: a\r\nname: value\r\nother: x\r\n\r\n"));
+    ck_assert_str(request_text(STR("")),
+                  STR("GET /a?b HTTP/1.1\r\nHost: a\r\nname: value\r\nother: x\r\n\r\n"));
 }
 END_TEST
 
@@ -179,8 +185,9 @@ START_TEST(test_chunk_heads_are_hexadecimal)
     static const struct {
         uint64_t len;
         const char *text;
-    } cases[] = { { 0, "0\r\n" },         { 1, "1\r\n" },         { 15, "f\r\n" },
-                  { 16, "10\r\n" },       { 26, "1a\r\n" },       { 0xffff, "ffff\r\n" },
+    } cases[] = { { 0, "0\r\n" },         { 1, "1\r\n" },
+                  { 15, "f\r\n" },        { 16, "10\r\n" },
+                  { 26, "1a\r\n" },       { 0xffff, "ffff\r\n" },
                   { 65536, "10000\r\n" }, { UINT64_MAX, "ffffffffffffffff\r\n" } };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
