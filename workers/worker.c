@@ -15,7 +15,6 @@
 #include "shm/seats.h"
 #include "workers/signals.h"
 
-#define WORKER_MAGIC      0x30c4e25eu
 /* A build may not hold up those who are being served. */
 #define SLICE_NS          NS_PER_MS
 #define BEAT_NS           NS_PER_S

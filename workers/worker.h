@@ -22,6 +22,8 @@
 
 struct seats_shared;
 
+#define WORKER_MAGIC 0x30c4e25eu
+
 struct worker {
     uint32_t magic;
     enum worker_role role;
