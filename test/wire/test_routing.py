@@ -162,7 +162,8 @@ def test_ordinary_oddities_pass_as_they_are(guarded, path):
 def test_a_variable_is_no_way_around_a_longer_route(stage):
     gw = routed(stage, {"name": "any", "routes": [{"path": "/{x}"}]},
                 {"name": "users", "route_pattern": "/users", "middleware": ["auth_apikey"]}, **KEYED)
-    assert [gw.get(p).status for p in ("/users", "/user%73", "//users")] == [401] * 3
+    assert [gw.get(p).status for p in ("/users", "/user%73", "/./users")] == [401] * 3
+    assert gw.get("//users").status in (400, 401)
     assert gw.get("/other").text == "any"
 
 
