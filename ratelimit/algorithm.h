@@ -33,8 +33,8 @@ struct algorithm {
      * same when nothing was taken. */
     uint64_t (*step)(uint64_t word, const struct limit *l, uint64_t now_ns, int32_t cost,
                      struct decision *out);
-    /* The same use, expressed under changed parameters: a reload with another rate keeps state. `was` is exact to about
-     * one in ten thousand. */
+    /* The same use, expressed under changed parameters: a reload with another rate keeps state. `was` has been
+     * through limit_pack. */
     uint64_t (*rescale)(uint64_t word, const struct limit *was, const struct limit *is,
                         uint64_t now_ns);
     /* After so long without use a word means the same as 0, and its cell may be taken over. */

@@ -5,16 +5,23 @@
 
 #include "gateway/base/number.h"
 
-#define MANTISSA 12
+/* Packed: count:26 burst:26 period:2, each number as its highest 20 bits and how far they were shifted. */
+#define MANTISSA 20
 #define EXPONENT 6
-#define PACKED   (MANTISSA + EXPONENT) /* bits of one number */
+#define NUMBER   (MANTISSA + EXPONENT)
+#define PERIOD   2
 
-static const struct number_rate periods[] = {
-    { 0, NS_PER_S },
-    { 0, 60 * NS_PER_S },
-    { 0, 3600 * NS_PER_S },
-    { 0, 86400 * NS_PER_S },
-};
+static const uint64_t periods[] = { NS_PER_S, 60 * NS_PER_S, 3600 * NS_PER_S, 86400 * NS_PER_S };
+_Static_assert(ARRAY_LEN(periods) == 1 << PERIOD, "each has its number");
+
+static size_t period_number(uint64_t per_ns)
+{
+    size_t i = 0;
+
+    while (i < ARRAY_LEN(periods) && periods[i] != per_ns)
+        i++;
+    return i;
+}
 
 const char *limit_read(struct str text, struct limit *limit)
 {
@@ -44,11 +51,7 @@ size_t limit_write(char *to, const struct limit *limit)
 
 const char *limit_check(const struct limit *limit)
 {
-    bool known = false;
-
-    for (size_t i = 0; i < ARRAY_LEN(periods); i++)
-        known |= limit->per_ns == periods[i].per_ns;
-    if (!known)
+    if (period_number(limit->per_ns) == ARRAY_LEN(periods))
         return "the period must be a second, minute, hour or day";
     if (limit->count == 0)
         return "the rate must be at least 1";
@@ -57,7 +60,6 @@ const char *limit_check(const struct limit *limit)
     return NULL;
 }
 
-/* A small float: the highest bits of the number and how far they were shifted. */
 static uint64_t pack_number(uint64_t n)
 {
     unsigned bits = n ? 64 - (unsigned)__builtin_clzll(n) : 0;
@@ -68,20 +70,21 @@ static uint64_t pack_number(uint64_t n)
 
 static uint64_t unpack_number(uint64_t packed)
 {
-    uint64_t number = packed & ((UINT64_C(1) << PACKED) - 1);
+    uint64_t number = packed & ((UINT64_C(1) << NUMBER) - 1);
 
     return (number >> EXPONENT) << (number & ((1U << EXPONENT) - 1));
 }
 
 uint64_t limit_pack(const struct limit *limit)
 {
-    return pack_number(limit->count) << 2 * PACKED | pack_number(limit->per_ns) << PACKED |
-           pack_number(limit->burst);
+    CHECK(limit_check(limit) == NULL);
+    return pack_number(limit->count) << (NUMBER + PERIOD) | pack_number(limit->burst) << PERIOD |
+           period_number(limit->per_ns);
 }
 
 struct limit limit_unpack(uint64_t packed)
 {
-    return (struct limit){ .count = unpack_number(packed >> 2 * PACKED),
-                           .per_ns = unpack_number(packed >> PACKED),
-                           .burst = unpack_number(packed) };
+    return (struct limit){ .count = unpack_number(packed >> (NUMBER + PERIOD)),
+                           .per_ns = periods[packed & ((1U << PERIOD) - 1)],
+                           .burst = unpack_number(packed >> PERIOD) };
 }

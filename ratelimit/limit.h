@@ -24,8 +24,8 @@ size_t limit_write(char *to, const struct limit *limit);
 /* NULL, or why no algorithm could keep it, for people. */
 const char *limit_check(const struct limit *limit) MUST_USE;
 
-/* The limit in 54 bits, exact to about one in ten thousand: what the cells remember of the limit that a word was last
- * used under. Never 0. */
+/* A limit that passed limit_check in 54 bits, exact up to a million and to one in 500 000 beyond: what the cells remember
+ * of the limit that a word was last used under. Never 0. */
 uint64_t limit_pack(const struct limit *limit);
 struct limit limit_unpack(uint64_t packed);
 
