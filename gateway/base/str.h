@@ -67,7 +67,9 @@ bool str_next_member(struct str *rest, struct str *member);
 
 static inline struct str str_from_index(struct str s, size_t i)
 {
-    return i >= s.len ? (struct str){ s.at + s.len, 0 } : (struct str){ s.at + i, s.len - i };
+    size_t skip = i < s.len ? i : s.len;
+
+    return (struct str){ skip ? s.at + skip : s.at, s.len - skip }; /* NULL + 0 is undefined */
 }
 
 static inline struct str str_up_to(struct str s, size_t n)
