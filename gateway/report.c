@@ -207,6 +207,15 @@ void reporter_take(struct exchange *x)
         tell(r, x, status);
 }
 
+void report_in_hand(struct local *l)
+{
+    shared_word *mine = &l->shared->in_hand[(size_t)l->seat * SEAT_WORDS];
+
+    /* relaxed: numbers that mean something alone */
+    word_put(&mine[SEAT_CONNECTIONS], l->session_count);
+    word_put(&mine[SEAT_EXCHANGES], l->running);
+}
+
 void report_attach(struct local *l)
 {
     struct reporter *r = aligned_alloc(CACHE_LINE, sizeof *r);

@@ -12,6 +12,8 @@
 void report_attach(struct local *l);
 /* l->report: counts and tells what became of x. */
 void reporter_take(struct exchange *x);
+/* At the end of each turn: say how much is in hand. */
+void report_in_hand(struct local *l);
 /* Undo report_attach. */
 void reporter_end(struct local *l);
 

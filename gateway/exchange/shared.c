@@ -67,10 +67,12 @@ struct shared *shared_open(struct region *r, const struct conf_globals *g)
     s->region = r;
     shape_read(shape, &s->shape);
     families_declare(s->families, &s->shape);
+    s->seats = seats_table(r);
     s->rings = rings_table(r);
     s->records = bell_table(r, STR("gateway/records"));
     s->logs = region_words(r, STR("gateway/logs"), LOG_WORDS);
-    if (s->rings && s->records && s->logs &&
+    s->in_hand = region_words(r, STR("gateway/in_hand"), (size_t)SEATS_MAX * SEAT_WORDS);
+    if (s->seats && s->rings && s->records && s->logs && s->in_hand &&
         cells_table(r, STR("gateway/limits"), cells_in(word_peek(&shape[SHAPE_LIMITS_SIZE])),
                     &s->limits) &&
         rows_table(r, s->families, FAMILY_COUNT, &s->rows))

@@ -24,8 +24,16 @@ enum log_word {
     LOG_WORDS
 };
 
+/* What a process has in hand now: words of its seat, on a cache line of their own, which say nothing when it is dead. */
+enum seat_word {
+    SEAT_CONNECTIONS, /* of clients */
+    SEAT_EXCHANGES,   /* requests being answered */
+    SEAT_WORDS = CACHE_LINE / sizeof(shared_word)
+};
+
 struct shared {
     struct region *region;
+    struct seats_shared *seats;
     struct families_shape shape;
     struct rows_family families[FAMILY_COUNT];
     struct rows rows;
@@ -33,6 +41,7 @@ struct shared {
     struct ring *rings;         /* by seat                                            */
     struct bell_topic *records; /* the caretaker wants to know: a ring has passed half */
     shared_word *logs;          /* by enum log_word                                   */
+    shared_word *in_hand;       /* [seat * SEAT_WORDS + enum seat_word]                */
 };
 
 /* Master, within each load: makes the tables, or names them again. Others: g is NULL and the tables are found.
