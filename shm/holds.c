@@ -1,4 +1,4 @@
-/* Take: add to mine, sum all, give back when it is too much. */
+/* Take: look, add to mine, sum all, give back when it is too much. */
 #include "shm/holds.h"
 
 bool holds_table(struct region *r, struct str name, size_t count, struct holds *out)
@@ -33,6 +33,9 @@ void holds_give(const struct holds *h, uint32_t seat, size_t entry)
 bool holds_take(const struct holds *h, uint32_t seat, size_t entry, uint32_t max)
 {
     CHECK(seat < SEATS_MAX && entry < h->count);
+    /* Not needed to be right, but who is refused anyway must not push out others by a number that it takes back. */
+    if (holds_sum(h, entry) >= max)
+        return false;
     /* seq_cst: of two that take the last one, at least one sees both */
     half_add(&h->entries[entry].held[seat], 1);
     if (holds_sum(h, entry) <= max)
