@@ -34,18 +34,18 @@ def test_only_the_killed_workers_requests_are_lost(stage):
     for c in clients:
         c.ask()
     s.wait_event("held", 40)
-    kill(gw.workers()[0])
-    s.wait(lambda s: len(s.open) < 40)
-    left = len(s.open)
+    victim = gw.workers()[0]
+    doomed = process.clients_of(victim, gw.port)
+    kill(victim)
+    gw.wait_workers(2, without=[victim])
     held.open.set()
-    answered = lost = 0
+    lost = set()
     for c in clients:
         try:
             assert c.answer().text == "survived"
-            answered += 1
         except LOST:
-            lost += 1
-    assert answered == left and lost == 40 - left and answered > 0 and lost > 0
+            lost.add(c.sock.getsockname()[1])
+    assert lost == doomed and 0 < len(doomed) < 40
 
 
 def test_nobody_waits_for_a_dead_workers_listening_socket(stage):

@@ -38,11 +38,13 @@ class Client:
         self.send(wire.request_bytes(method, path, headers, body, host or self.host, **more))
 
     def drip(self, data):
-        """One byte a segment: the next one leaves when the last was acknowledged by the peer's kernel."""
+        """One byte a segment: the next one leaves when the last was acknowledged by the peer's kernel. Ends early when the
+        other side says something (or leaves)."""
         for at in range(len(data)):
             self.sock.sendall(data[at:at + 1])
             while self.unsent():
-                select.select([], [self.sock], [], 0.001)
+                if select.select([self.sock], [], [], 0.001)[0]:
+                    return
 
     def unsent(self):
         """Bytes that the peer's kernel has not acknowledged (SIOCOUTQ)."""

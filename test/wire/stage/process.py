@@ -116,6 +116,23 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def clients_of(pid, port):
+    """The ports of the clients whose connections to `port` this process holds."""
+    mine = set()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            mine.add(os.readlink(f"/proc/{pid}/fd/{name}"))
+        except FileNotFoundError:
+            pass
+    found = set()
+    with open(f"/proc/{pid}/net/tcp") as file:
+        for line in list(file)[1:]:
+            words = line.split()
+            if int(words[1].split(":")[1], 16) == port and f"socket:[{words[9]}]" in mine:
+                found.add(int(words[2].split(":")[1], 16))
+    return found - {0}                          # 0: the listening socket itself
+
+
 def cpu_seconds(pid):
     """User and system time used so far."""
     with open(f"/proc/{pid}/stat") as file:
