@@ -318,19 +318,18 @@ static bool read_path(const struct conf_key *key, const struct conf_node *n, boo
         below = true;
         path.len -= 3;
     }
-    wrong = below && str_ends(path, STR("/"))
-                ? "has an empty segment"
-                : check_segments(path.len ? path : STR("/"), &has_parameters);
+    if (below && str_ends(path, STR("/")))
+        return conf_problem(p, n, "has an empty segment");
+    wrong = one_spelling(path.len ? path : STR("/"), a, &path);
+    if (!wrong) /* after that: "/%2e%2e" is a dot segment too */
+        wrong = check_segments(path, &has_parameters);
     if (wrong)
         return conf_problem(p, n, "%s", wrong);
     if (plain_is_below && !has_parameters && !below) {
         below = true;
-        if (path.at[path.len - 1] == '/')
+        if (path.len > 1 && path.at[path.len - 1] == '/')
             path.len--;
     }
-    wrong = one_spelling(path.len ? path : STR("/"), a, &path);
-    if (wrong)
-        return conf_problem(p, n, "%s", wrong);
     route->path = path;
     route->below = below;
     route->at = n->at;
