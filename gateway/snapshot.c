@@ -433,8 +433,7 @@ static void set_current(struct snapshot *s)
         .globals = g,
         .clients = { .head = { .first_line = (uint32_t)g->limits.request_line,
                                .field_line = (uint32_t)g->limits.header_size,
-                               .total =
-                                   (uint32_t)(g->limits.headers_total + g->limits.request_line),
+                               .total = (uint32_t)g->limits.headers_total,
                                .count = (uint32_t)g->limits.headers_count },
                      .header_ns = g->timeouts.client_header,
                      .idle_ns = g->timeouts.client_idle,

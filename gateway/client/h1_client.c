@@ -120,6 +120,14 @@ static void begin(struct session *s, size_t len)
             exchange_reject(x, 400, REASON_BAD_REQUEST, why);
         return;
     }
+    if (x->req.scheme.len == 0)
+        x->req.scheme = STR("http");
+    if (fields_have(&x->req.fields, FIELD_EXPECT) && !x->req.expect_continue &&
+        x->req.version > 10) {
+        s->keep_alive = s->body_done = false;
+        exchange_reject(x, 417, REASON_EXPECTATION_FAILED, NULL);
+        return;
+    }
     s->keep_alive = x->req.keep_alive && !s->local->draining &&
                     (rules_of(s)->requests_per_connection == 0 ||
                      s->requests < rules_of(s)->requests_per_connection);
@@ -173,8 +181,11 @@ static void read_head(struct session *s)
 
 static bool feed_piece(struct session *s, struct exchange *x, const struct piece *p)
 {
-    size_t taken = exchange_request_body(x, p);
+    size_t taken;
 
+    s->feeding = true;
+    taken = exchange_request_body(x, p);
+    s->feeding = false;
     if (s->stream.x != x || !s->conn)
         return false;
     conn_consume(s->conn, taken);
@@ -199,13 +210,11 @@ static void feed_body(struct session *s)
     struct exchange *x = s->stream.x;
 
     for (;;) {
-        struct fields trailers;
         struct piece p = { 0 };
         size_t skip;
-        enum h1_body_result r;
+        enum h1_body_result r =
+            h1_body_next(&s->body, conn_input(s->conn), &skip, &p.data, &x->req_trailers);
 
-        fields_init(&trailers, &x->arena, 0);
-        r = h1_body_next(&s->body, conn_input(s->conn), &skip, &p.data, &trailers);
         conn_consume(s->conn, skip);
         switch (r) {
         case H1_BODY_DATA:
@@ -214,7 +223,7 @@ static void feed_body(struct session *s)
                 return;
             break;
         case H1_BODY_DONE:
-            p = (struct piece){ .last = true, .trailers = &trailers };
+            p = (struct piece){ .last = true, .trailers = &x->req_trailers };
             feed_piece(s, x, &p);
             return;
         case H1_BODY_MORE:
@@ -236,6 +245,8 @@ static void feed_body(struct session *s)
 /* The rest of the request's body lies whole in the buffer: drop it, and the connection can go on. */
 static bool skip_body(struct session *s)
 {
+    if (s->feeding) /* the buffer is being read by somebody up the stack */
+        return false;
     while (!s->body_done) {
         struct str data;
         size_t skip;
@@ -391,6 +402,9 @@ static void send_head(struct client_stream *cs, struct response *r, bool last)
 
     frame_body(s, &x->req, r, last);
     if (!s->body_done && x->made_here && !skip_body(s))
+        s->keep_alive = false;
+    if (!s->body_done &&
+        r->status >= 300) /* the service has decided without the rest of the body */
         s->keep_alive = false;
     if (s->local->draining)
         s->keep_alive = false;

@@ -37,12 +37,11 @@ void session_begin(struct local *l, const struct arrival *a)
 {
     struct session *s = pool_take(&l->sessions);
 
-    *s =
-        (struct session){ .magic = SESSION_MAGIC,
-                          .local = l,
-                          .local_peer = !ip_of_sockaddr((const struct sockaddr *)a->peer, &s->peer),
-                          .stream.listener_port =
-                              a->local ? STR("") : port_of_listener(a->listener) };
+    *s = (struct session){ .magic = SESSION_MAGIC,
+                           .local = l,
+                           .stream.listener_port =
+                               a->local ? STR("") : port_of_listener(a->listener) };
+    s->local_peer = !ip_of_sockaddr((const struct sockaddr *)a->peer, &s->peer);
     task_init(&s->end_task, free_session);
     link_init(&s->node);
     s->conn = conn_open(l->loop, &l->conns, a->fd, false, &h1_client_events, s);

@@ -28,10 +28,10 @@ struct session {
     struct ip peer;
     bool local_peer;             /* a Unix socket: no address                                  */
     bool keep_alive;             /* may another request follow                                 */
+    bool feeding;                /* a piece of the body is being handed on */
     bool body_wanted, body_done; /* of the request                                             */
     bool half_closed;            /* the client had sent its end together with the request      */
     bool chunked_out, close_delimited;
-    bool quiet_wait; /* draining: the idle connection is given a last moment       */
     uint32_t chunk_left;
     uint32_t requests;
     struct h1_scan scan;

@@ -65,6 +65,7 @@ struct exchange *exchange_begin(struct local *l, struct client_stream *client)
     arena_init(&x->arena, &l->exchanges);
     arena_lend(&x->arena, x + 1, l->exchanges.size - sizeof *x);
     task_init(&x->end_task, end);
+    fields_init(&x->req_trailers, &x->arena, 0);
     x->record.begun_ns = l->loop->now_ns;
     client->x = x;
     l->running++;

@@ -52,8 +52,9 @@ struct exchange {
     struct part *part;         /* the service's share of the snapshot it began with     */
     const struct route *route; /* never NULL once started                               */
     struct request req;
-    struct response resp; /* final once the head is sent                           */
-    struct params params; /* {id} and the like, from the route                     */
+    struct fields req_trailers; /* of a chunked body, as they come */
+    struct response resp;       /* final once the head is sent                           */
+    struct params params;       /* {id} and the like, from the route                     */
     struct identity who;
     enum reason reason;
     struct client_stream *client; /* who asked; NULL once gone                             */

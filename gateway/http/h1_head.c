@@ -75,7 +75,9 @@ static enum head_result unfinished(struct str text, const struct h1_scan *scan,
         return r;
     if (scan->lines == 0 && !(is_request ? may_become_request(line) : may_become_response(line)))
         return HEAD_BAD;
-    return text.len - scan->skipped > limits->total ? HEAD_TOO_LARGE : HEAD_MORE;
+    if (scan->lines > 0 && text.len - scan->fields_at > limits->total)
+        return HEAD_TOO_LARGE;
+    return HEAD_MORE;
 }
 
 /* RFC 9112 2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at least
@@ -121,12 +123,13 @@ enum head_result h1_head_scan(struct str text, struct h1_scan *scan, const struc
             return r;
         if (scan->lines == 0 && !looks_like_first_line(str_between(line, stop), is_request))
             return HEAD_BAD;
-        scan->lines++;
         scan->line = scan->seen;
+        if (scan->lines++ == 0)
+            scan->fields_at = scan->seen;
         if (scan->lines - 1 > limits->count)
             return HEAD_TOO_LARGE;
     }
-    if (scan->seen - scan->skipped > limits->total)
+    if (scan->seen - scan->fields_at > limits->total)
         return HEAD_TOO_LARGE;
     *len = scan->seen;
     return HEAD_DONE;
@@ -136,10 +139,8 @@ enum head_result h1_head_scan(struct str text, struct h1_scan *scan, const struc
 
 const char *h1_field_read(const char *line, const char *end, struct field *field, const char **why)
 {
-    const char *colon = line, *value, *stop, *last;
+    const char *colon = octets_token_end(line, end), *value, *stop, *last;
 
-    while (colon < end && octet_is(*colon, OCTET_TOKEN))
-        colon++;
     if (UNLIKELY(colon == line || colon == end || *colon != ':')) {
         *why = colon < end && is_ows(*colon) ? "space in or before a field name" : "bad field name";
         return NULL;
@@ -348,9 +349,8 @@ static enum head_result read_request_line(struct str head, struct request *req, 
         return HEAD_BAD;
     req->method_text = str_between(head.at, p);
     req->method = method_from(req->method_text);
-    target = ++p;
-    while (p < end && octet_is(*p, OCTET_TARGET))
-        p++;
+    target = p + 1;
+    p = octets_target_end(target, end);
     *why = "bad character in target";
     if (p == target || p == end || *p != ' ')
         return HEAD_BAD;

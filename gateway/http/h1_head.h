@@ -18,7 +18,7 @@
 struct h1_limits {
     uint32_t first_line; /* bytes of the request or status line -> HEAD_LINE_TOO_LONG (414)   */
     uint32_t field_line; /* bytes of one field line             -> HEAD_TOO_LARGE (431)       */
-    uint32_t total;      /* bytes of the whole head             -> HEAD_TOO_LARGE             */
+    uint32_t total;      /* bytes of all field lines together   -> HEAD_TOO_LARGE             */
     uint32_t count;      /* field lines                         -> HEAD_TOO_LARGE             */
 };
 
@@ -33,9 +33,10 @@ enum head_result {
 };
 
 struct h1_scan {
-    uint32_t seen;  /* bytes already looked at                    */
-    uint32_t line;  /* where the line being read begins           */
-    uint32_t lines; /* complete lines so far                      */
+    uint32_t seen;      /* bytes already looked at                    */
+    uint32_t line;      /* where the line being read begins           */
+    uint32_t lines;     /* complete lines so far                      */
+    uint32_t fields_at; /* where the field lines begin                */
     uint32_t
         skipped; /* empty lines before the first (RFC 9112 2.2: at most one CRLF), to be dropped */
 };

@@ -61,6 +61,7 @@ void call_init(struct call *c, struct links *links, struct arena *arena, const s
                         .timeouts = *timeouts,
                         .owner = owner,
                         .owned_by = owned_by };
+    fields_init(&c->trailers, arena, 0);
     link_init(&c->waiting);
     timer_init(&c->timer, on_due);
     task_init(&c->task, tell_failure);

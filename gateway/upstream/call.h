@@ -56,6 +56,8 @@ struct call {
         *req; /* as the service shall see it                                       */
     struct upstream_timeouts timeouts;
     struct response resp;
+    struct fields trailers; /* of a chunked answer, as they come */
+    uint32_t early_count;   /* of 1xx answers */
     struct attempt attempt; /* endpoint and number are set by the owner, the rest here           */
     struct link *link;
     struct link_node

@@ -13,6 +13,7 @@
 static const struct h1_limits limits = {
     .first_line = 8192, .field_line = 32768, .total = 65536, .count = 256
 };
+#define EARLY_MAX  16                    /* informational answers before the one that counts */
 #define LARGE_BODY ((uint64_t)64 * 1024) /* bytes; from here on reads are large */
 
 static uint64_t now_of(const struct link *l)
@@ -133,7 +134,7 @@ static size_t send_body(struct link *l, struct call *c, const struct piece *p)
 /* An informational answer: passed on, and the head that counts is still to come. (RFC 9110 15.2) */
 static bool take_early(struct link *l, struct call *c)
 {
-    if (c->resp.status == 101) /* we asked for no upgrade */
+    if (c->resp.status == 101 || c->early_count++ == EARLY_MAX) /* we asked for no upgrade */
         return false;
     l->scan = (struct h1_scan){ 0 };
     c->owner->early(c, &c->resp);
@@ -217,13 +218,11 @@ static void take_head(struct link *l, struct call *c)
 static void read_body(struct link *l, struct call *c)
 {
     for (;;) {
-        struct fields trailers;
         struct piece p = { 0 };
         size_t skip, taken;
-        enum h1_body_result r;
+        enum h1_body_result r =
+            h1_body_next(&l->body, conn_input(l->conn), &skip, &p.data, &c->trailers);
 
-        fields_init(&trailers, c->arena, 0);
-        r = h1_body_next(&l->body, conn_input(l->conn), &skip, &p.data, &trailers);
         conn_consume(l->conn, skip);
         switch (r) {
         case H1_BODY_DATA:
@@ -253,7 +252,7 @@ static void read_body(struct link *l, struct call *c)
             /* fall through: the end of the connection is the end of the body */
             __attribute__((fallthrough));
         case H1_BODY_DONE:
-            p = (struct piece){ .last = true, .trailers = &trailers };
+            p = (struct piece){ .last = true, .trailers = &c->trailers };
             c->owner->body(c, &p);
             if (l->call == c)
                 finish(l, c);
