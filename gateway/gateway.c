@@ -15,6 +15,7 @@
 #include "gateway/client/session.h"
 #include "gateway/report.h"
 #include "gateway/upstream/links.h"
+#include "shm/bell.h"
 #include "shm/breaker.h"
 #include "shm/holds.h"
 #include "workers/worker.h"
@@ -150,6 +151,12 @@ static void let_go(struct local *l)
     worker_let_go(l->worker);
 }
 
+/* Made by the master, and the same in all its children. */
+static const struct bells *bells_of(const struct worker *w)
+{
+    return ((const struct gateway_program *)(const void *)w->program)->bells;
+}
+
 static void start(struct worker *w)
 {
     struct gateway *g = calloc(1, sizeof *g);
@@ -161,6 +168,7 @@ static void start(struct worker *w)
                          .loop = &w->loop,
                          .region = w->region,
                          .seat = w->seat,
+                         .bells = bells_of(w),
                          .part_hold = part_hold,
                          .part_release = release_part,
                          .report = reporter_take,
@@ -173,7 +181,7 @@ static void start(struct worker *w)
     l->links = links_new(l);
     report_attach(l);
     if (w->role == ROLE_CARETAKER)
-        g->caretaker = caretaker_start(w);
+        g->caretaker = caretaker_start(w, l->bells);
 }
 
 static struct snapshot *build(struct worker *w, int bundle_fd, uint64_t generation)
@@ -263,6 +271,11 @@ static void accepted(struct worker *w, const struct arrival *a)
     session_begin(&gateway_of(w)->local, a);
 }
 
+static void turned(struct worker *w)
+{
+    report_in_hand(&gateway_of(w)->local);
+}
+
 static void logs_changed(struct worker *w)
 {
     if (gateway_of(w)->caretaker)
@@ -309,7 +322,7 @@ static void stop(struct worker *w)
     w->local = NULL;
 }
 
-const struct program gateway_program = {
+static const struct program program = {
     .name = "sluice",
     .rehearse = rehearse,
     .settings = settings,
@@ -321,8 +334,19 @@ const struct program gateway_program = {
     .build_drop = build_drop,
     .adopt = adopt,
     .accepted = accepted,
+    .turned = turned,
     .logs_changed = logs_changed,
     .drain = drain,
     .unfinished = unfinished,
     .stop = stop,
 };
+
+void gateway_program_init(struct gateway_program *p)
+{
+    *p = (struct gateway_program){ .program = program, .bells = bells_new() };
+}
+
+void gateway_program_end(struct gateway_program *p)
+{
+    bells_free(p->bells);
+}

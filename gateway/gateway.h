@@ -5,7 +5,16 @@
 #include "gateway/snapshot.h"
 #include "workers/program.h"
 
-extern const struct program gateway_program;
+struct bells;
+
+/* The program, with what the master makes for all its children before it forks them. */
+struct gateway_program {
+    struct program program; /* first: a child finds the rest behind it */
+    struct bells *bells;
+};
+
+void gateway_program_init(struct gateway_program *p);
+void gateway_program_end(struct gateway_program *p);
 
 /* Read a configuration as the master does, in a region where a load has begun.
  * returns  NULL when the file cannot be read (it has been logged); otherwise a snapshot that may have problems:

@@ -123,7 +123,15 @@ int main(int argc, char **argv)
     if (w.status >= 0)
         return w.status;
     signal(SIGPIPE, SIG_IGN);
-    w.status = w.command ? obey(&w) : master_run(&gateway_program, &run);
+    if (w.command) {
+        w.status = obey(&w);
+    } else {
+        struct gateway_program program;
+
+        gateway_program_init(&program);
+        w.status = master_run(&program.program, &run);
+        gateway_program_end(&program);
+    }
     free(path);
     free(pid_file);
     return w.status;

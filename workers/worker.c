@@ -18,8 +18,8 @@
 /* A build may not hold up those who are being served. */
 #define SLICE_NS          NS_PER_MS
 #define BEAT_NS           NS_PER_S
-/* Descriptors that are no connection: epoll, control, listeners, rings, logs. */
-#define OTHER_DESCRIPTORS 64
+/* Descriptors that are no connection: epoll, control, listeners, logs, and a bell for each seat. */
+#define OTHER_DESCRIPTORS 192
 
 struct log_copy {
     struct link_node node;
