@@ -30,6 +30,7 @@ _Static_assert(sizeof(struct rows_slot) == 192, "three cache lines");
 struct tuple {
     uint64_t lens;
     uint64_t text[TEXT_WORDS];
+    size_t used; /* words of the text that are not all padding */
 };
 
 static uint32_t label_count(const struct rows_family *f)
@@ -162,11 +163,13 @@ static struct str cut_text(struct str s, size_t max)
 static void tuple_fill(struct tuple *t, const struct str *values, uint32_t count)
 {
     size_t total = 0, at = 0;
-    char text[ROWS_TEXT] = { 0 };
+    char *text = (char *)t->text;
 
     for (uint32_t i = 0; i < count; i++)
         total += values[i].len;
     t->lens = READY;
+    t->used = total > ROWS_TEXT ? TEXT_WORDS : (total + 7) / 8;
+    memset(text, 0, t->used * 8);
     for (uint32_t i = 0; i < count; i++) {
         struct str v = total > ROWS_TEXT ? cut_text(values[i], ROWS_TEXT / count) : values[i];
 
@@ -175,12 +178,12 @@ static void tuple_fill(struct tuple *t, const struct str *values, uint32_t count
         at += v.len;
         t->lens |= (uint64_t)v.len << 8 * i;
     }
-    memcpy(t->text, text, sizeof text);
 }
 
 static uint64_t tuple_hash(const struct rows *rows, uint32_t family, const struct tuple *t)
 {
-    uint64_t hash = hash_keyed(&rows->key, t, sizeof *t) + family * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t hash = hash_keyed(&rows->key, t, sizeof t->lens + t->used * 8) +
+                    family * UINT64_C(0x9e3779b97f4a7c15);
 
     return hash > NUMBER_MASK ? hash : ~hash;
 }
@@ -191,7 +194,7 @@ static void slot_finish(struct rows_slot *slot, const struct tuple *t)
         return;
     /* relaxed: two that are here at once write the same */
     for (size_t i = 0; i < TEXT_WORDS; i++)
-        word_put(&slot->text[i], t->text[i]);
+        word_put(&slot->text[i], i < t->used ? t->text[i] : 0);
     word_publish(&slot->lens, t->lens); /* release: the text */
 }
 
