@@ -133,8 +133,9 @@ static bool read_number(const struct conf_key *key, const struct conf_node *n, v
 static void print_number(const void *field, writer_fn writer, FILE *to)
 {
     char text[NUMBER_TEXT_MAX];
+    size_t len = writer(text, *(const uint64_t *)field);
 
-    print_written(to, text, writer(text, *(const uint64_t *)field));
+    print_written(to, text, len);
 }
 
 static bool read_uint(const struct conf_key *key, const struct conf_node *n, void *field,
@@ -222,10 +223,13 @@ static void print_rate(const struct conf_key *key, const void *field, FILE *to)
 {
     const struct number_rate *rate = field;
     char text[NUMBER_TEXT_MAX];
+    size_t len;
 
     (void)key;
-    if (rate->per_ns) /* a required key that nobody gave has none */
-        print_written(to, text, number_write_rate(text, *rate));
+    if (!rate->per_ns) /* a required key that nobody gave */
+        return;
+    len = number_write_rate(text, *rate);
+    print_written(to, text, len);
 }
 
 static bool read_boolean(const struct conf_key *key, const struct conf_node *n, void *field,
