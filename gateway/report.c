@@ -20,7 +20,7 @@ struct place {
     uint32_t kind; /* see kind_of; 0: empty */
     uint32_t requests, duration, s3_counter, s3_timer;
     uint32_t bytes_in, bytes_out;
-    uint32_t attempts_ok, attempts_error, attempts_failed, retries;
+    uint32_t attempts_ok, attempts_error, attempts_failed, retries, canceled;
 };
 
 struct reporter {
@@ -79,6 +79,7 @@ static void fill_place(const struct reporter *r, struct place *p, const struct e
     p->attempts_error = find2(r, FAMILY_ATTEMPTS, service, STR("error"));
     p->attempts_failed = find2(r, FAMILY_ATTEMPTS, service, STR("failed"));
     p->retries = find1(r, FAMILY_RETRIES, service);
+    p->canceled = find1(r, FAMILY_CANCELED, service);
 }
 
 static const struct place *place_of(struct reporter *r, const struct exchange *x, unsigned status)
@@ -109,7 +110,7 @@ static void count_attempts(const struct reporter *r, uint32_t seat, const struct
     }
 }
 
-static void count_failure(const struct reporter *r, const struct exchange *x)
+static void count_failure(const struct reporter *r, const struct place *p, const struct exchange *x)
 {
     const struct rows *rows = &r->shared->rows;
     struct str service = x->route->service_name;
@@ -123,7 +124,7 @@ static void count_failure(const struct reporter *r, const struct exchange *x)
     if (x->reason == REASON_AUTH_FAILED)
         rows_add(rows, seat, find1(r, FAMILY_AUTH_FAILURES, service), 1);
     if (x->reason == REASON_CLIENT_GONE && x->route->service)
-        rows_add(rows, seat, find1(r, FAMILY_CANCELED, service), 1);
+        rows_add(rows, seat, p->canceled, 1);
 }
 
 static void count(struct reporter *r, const struct exchange *x, unsigned status)
@@ -146,7 +147,7 @@ static void count(struct reporter *r, const struct exchange *x, unsigned status)
     if (record->attempts > 0 && x->route->service)
         count_attempts(r, seat, p, record);
     if (x->reason != REASON_OK || record->shadow != REASON_OK)
-        count_failure(r, x);
+        count_failure(r, p, x);
 }
 
 /* ---- telling ---------------------------------------------------------------------------------- */

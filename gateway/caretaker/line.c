@@ -139,7 +139,7 @@ static char *put_field(char *at, enum conf_access_field field, const struct reco
         at = put_text(PUT(at, "\"route\":"), r->texts[RECORD_ROUTE]);
         break;
     case CONF_ACCESS_UPSTREAM:
-        if (r->texts[RECORD_ENDPOINT].len == 0)
+        if (n->attempts == 0)
             return at;
         at = put_text(PUT(at, "\"upstream\":"), r->texts[RECORD_ENDPOINT]);
         break;

@@ -122,6 +122,12 @@ static uint64_t now_of(const struct exchange *x, const struct circuit_breaker *c
     return region_now(c->region, exchange_now_ns(x));
 }
 
+/* Whole milliseconds, as the breaker keeps its times: three seconds and a bit would be told to clients as four. */
+static uint64_t whole_ms(uint64_t ns)
+{
+    return ns < NS_PER_MS ? NS_PER_MS : ns - ns % NS_PER_MS;
+}
+
 static bool on_attempt(struct exchange *x, struct frame *f, const struct attempt *a)
 {
     const struct circuit_breaker *c = f->step->prepared;
@@ -139,7 +145,7 @@ static bool on_attempt(struct exchange *x, struct frame *f, const struct attempt
         x->record.shadow = REASON_CIRCUIT_OPEN;
         return true;
     }
-    exchange_refuse(x, 503, REASON_CIRCUIT_OPEN, p->pass.retry_ns);
+    exchange_refuse(x, 503, REASON_CIRCUIT_OPEN, whole_ms(p->pass.retry_ns));
     return false;
 }
 
