@@ -8,7 +8,7 @@
 #include "test/hammer/hammer.h"
 
 #define WAITERS 3
-#define LATE_MS 5000
+#define LATE_MS 20000
 
 struct work {
     struct hammer h; /* first */
@@ -20,14 +20,25 @@ struct work {
 
 static void change(struct work *w, struct random *random)
 {
-    while (!hammer_ends(&w->h)) {
+    bool last;
+
+    do {
+        last = hammer_ends(&w->h);
         word_publish(w->truth, word_peek(w->truth) + 1);
-        bell_ring(w->bells, w->topic);
+        bell_ring(w->bells,
+                  w->topic); /* the last one too: whoever was forgotten before sleeps on */
         if (random_below(random, 4) == 0)
             hammer_nap(random_below(random, 20000));
+    } while (!last);
+}
+
+/* Somebody who cannot decide: its bit comes and goes beside those of the waiters. */
+static void fidget(struct work *w, uint32_t seat)
+{
+    while (!hammer_ends(&w->h)) {
+        bell_want(w->topic, seat);
+        bell_want_no_more(w->topic, seat);
     }
-    for (unsigned i = 1; i <= WAITERS; i++)
-        bells_ring_seat(w->bells, i); /* the end */
 }
 
 static void act(struct hammer *h, unsigned actor, struct random *random)
@@ -37,6 +48,10 @@ static void act(struct hammer *h, unsigned actor, struct random *random)
 
     if (actor == 0) {
         change(w, random);
+        return;
+    }
+    if (actor > WAITERS) {
+        fidget(w, actor);
         return;
     }
     while (!hammer_ends(h)) {
@@ -61,7 +76,7 @@ int main(int argc, char **argv)
     w.topic = bell_table(w.h.region, STR("topic"));
     w.truth = region_words(w.h.region, STR("truth"), 1);
     w.seen = region_words(w.h.region, STR("seen"), HAMMER_ACTORS_MAX);
-    w.h.actors = WAITERS + 1;
+    w.h.actors = WAITERS + 2;
     w.h.spared = 1; /* what a killed ringer costs is the timeout */
     w.h.act = act;
     hammer_run(&w.h);
