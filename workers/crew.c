@@ -377,7 +377,6 @@ static void bury(struct child *c, int status)
     control_close(&c->control, &m->loop);
     say_how(c, pid, status, leaving || m->stopping == STOPPING_NOW);
     retire_seat(m, pid);
-    c->pid = 0;
     c->held_count = 0;
     if (leaving || m->stopping == STOPPING_NOW) {
         remove_post(c);
@@ -391,6 +390,7 @@ static void bury(struct child *c, int status)
     c->state = CHILD_AWAITED;
     lend_sockets(m); /* at once: nobody waits for a dead worker's sockets */
     reload_lost(m, c);
+    c->pid = 0;
     man_again(c);
     reload_step(m);
 }
@@ -463,6 +463,20 @@ void crew_init(struct crew *c)
 {
     *c = (struct crew){ 0 };
     list_init(&c->children);
+}
+
+void crew_hurry(struct master *m)
+{
+    LIST_EACH(&m->crew.children, n)
+    {
+        struct child *c = child_at(n);
+
+        if (c->state != CHILD_AWAITED || c->pid > 0)
+            continue;
+        timer_unset(&c->respawn);
+        c->failures = 0;
+        man(c);
+    }
 }
 
 static bool is_manned(struct master *m, enum worker_role role, uint32_t slot)

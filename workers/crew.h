@@ -81,6 +81,8 @@ size_t crew_count(const struct master *m, enum worker_role role);
 /* The first READY worker, or NULL. */
 struct child *crew_first_ready(struct master *m);
 bool crew_is_starting(const struct master *m);
+/* Fork now whom a delay holds back, and forget why it did. */
+void crew_hurry(struct master *m);
 /* Somebody was forked and may not have claimed a seat: what it holds is not known yet. */
 bool crew_has_unseated(const struct master *m);
 /* Free what is left; all processes must be gone. */

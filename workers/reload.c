@@ -178,6 +178,7 @@ static void take_it(struct master *m)
     r->next = LOAD_NONE;
     listeners_listen(&m->listeners, s->listeners, s->listener_count);
     crew_resize(m, m->now.workers);
+    crew_hurry(m); /* what they died of may be gone */
     lend_sockets(m);
     close_unwanted_listeners(m);
     logfiles_keep(&m->logs, tell_log_is_gone, m);
@@ -233,10 +234,16 @@ static void step_first(struct master *m)
     }
     if (asked)
         return;
-    if (c)
+    if (c) {
         ask(c, &m->reload.next);
-    else if (!crew_is_starting(
-                 m)) /* nobody could live with the old one: the new one may be the cure */
+        return;
+    }
+    if (!m->reload.hurried) {
+        m->reload.hurried = true;
+        crew_hurry(m);
+    }
+    /* Nobody can live with the old one: the new one may be the cure. */
+    if (!crew_is_starting(m))
         begin_rest(m);
 }
 
@@ -362,6 +369,7 @@ void reload_begin(struct master *m)
     say_what_stays(m->now.settings, r->next.settings);
     crew_send_logs(m);
     r->phase = RELOAD_FIRST;
+    r->hurried = false;
     timer_set(&m->loop.timers, &r->due, m->loop.now_ns + engine_adopt_ns(r->next.settings));
     reload_step(m);
 }

@@ -37,7 +37,8 @@ enum reload_phase {
 
 struct reload {
     enum reload_phase phase;
-    bool again; /* another was asked for meanwhile              */
+    bool again;   /* another was asked for meanwhile              */
+    bool hurried; /* nobody was there to ask: they were started   */
     struct load next;
     struct timer due;
 };

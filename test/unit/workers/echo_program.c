@@ -22,6 +22,7 @@
 
 #define LISTENERS_MAX 8
 #define SLICES        3 /* a build takes so many turns */
+#define EVERY_SLOT    99
 
 struct snapshot {
     char text[4096];
@@ -175,7 +176,7 @@ static struct snapshot *build(struct worker *w, int bundle, uint64_t generation)
     struct snapshot *s = read_text(bundle);
 
     CHECK(s && region_words(w->region, STR("echo"), 8));
-    if (w->role == ROLE_WORKER && s->die_slot == (int64_t)w->slot)
+    if (w->role == ROLE_WORKER && (s->die_slot == (int64_t)w->slot || s->die_slot == EVERY_SLOT))
         raise(SIGKILL);
     if (s->slow)
         notify_send("BUILDING");
@@ -185,7 +186,8 @@ static struct snapshot *build(struct worker *w, int bundle, uint64_t generation)
 
 static enum build_result build_more(struct worker *w, struct snapshot *s, uint64_t until_ns)
 {
-    if (w->role == ROLE_WORKER && s->refuse_slot == (int64_t)w->slot) {
+    if (w->role == ROLE_WORKER &&
+        (s->refuse_slot == (int64_t)w->slot || s->refuse_slot == EVERY_SLOT)) {
         free(s);
         return BUILD_FAILED;
     }

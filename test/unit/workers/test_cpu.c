@@ -13,7 +13,7 @@ static char dir[64];
 
 static void make_dir(void)
 {
-    strcpy(dir, "/tmp/sluice-cpu-XXXXXX");
+    snprintf(dir, sizeof dir, "/tmp/sluice-cpu-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
 }
 

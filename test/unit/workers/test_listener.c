@@ -20,7 +20,7 @@ static void begin(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
     listeners_init(&all);
-    strcpy(dir, "/tmp/sluice-listen-XXXXXX");
+    snprintf(dir, sizeof dir, "/tmp/sluice-listen-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
 }
 

@@ -16,7 +16,7 @@ static char dir[64], path[96];
 static void begin(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
-    strcpy(dir, "/tmp/sluice-pid-XXXXXX");
+    snprintf(dir, sizeof dir, "/tmp/sluice-pid-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/pid", dir);
 }
@@ -53,14 +53,14 @@ static pid_t holder(void)
 START_TEST(test_it_holds_our_number_and_goes_at_the_end)
 {
     struct pidfile f;
-    char text[32] = "";
     FILE *file;
+    int pid = 0;
 
     ck_assert(pidfile_take(&f, path));
     file = fopen(path, "r");
-    ck_assert_ptr_nonnull(fgets(text, sizeof text, file));
+    ck_assert(file && fscanf(file, "%d", &pid) == 1);
     fclose(file);
-    ck_assert_int_eq(atoi(text), (int)getpid());
+    ck_assert_int_eq(pid, (int)getpid());
     pidfile_end(&f);
     ck_assert_int_ne(access(path, F_OK), 0);
 }
@@ -102,19 +102,21 @@ END_TEST
 START_TEST(test_a_child_that_leaves_it_does_not_hold_it_after_us)
 {
     struct pidfile f;
-    int ends[2];
+    int ends[2], left[2];
+    char ok;
     pid_t child, found;
 
-    ck_assert(pidfile_take(&f, path) && pipe(ends) == 0);
+    ck_assert(pidfile_take(&f, path) && pipe(ends) == 0 && pipe(left) == 0);
     child = fork();
     if (child == 0) {
         char c;
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         pidfile_leave(&f);
-        close(ends[1]);
-        _exit(read(ends[0], &c, 1) == 0 ? 0 : 1);
+        _exit(write(left[1], "x", 1) == 1 && close(ends[1]) == 0 && read(ends[0], &c, 1) == 0 ? 0
+                                                                                              : 1);
     }
+    ck_assert(read(left[0], &ok, 1) == 1);
     close(f.fd); /* as if we had been killed */
     ck_assert_int_eq(pidfile_look(path, &found), PIDFILE_NOBODY);
     close(ends[1]);
