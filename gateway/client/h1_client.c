@@ -120,8 +120,7 @@ static void begin(struct session *s, size_t len)
             exchange_reject(x, 400, REASON_BAD_REQUEST, why);
         return;
     }
-    if (x->req.scheme.len == 0)
-        x->req.scheme = STR("http");
+    x->req.scheme = STR("http"); /* of the connection: what the target claims is only a claim */
     if (fields_have(&x->req.fields, FIELD_EXPECT) && !x->req.expect_continue &&
         x->req.version > 10) {
         s->keep_alive = s->body_done = false;
@@ -382,8 +381,11 @@ static void frame_body(struct session *s, const struct request *req, struct resp
         }
         return;
     }
-    if (req->method == METHOD_HEAD && last)
+    if (req->method == METHOD_HEAD && last) {
+        if (req->version < 11) /* RFC 9112 6.1: no coding for those who cannot know it */
+            r->body = BODY_NONE;
         return;
+    }
     if (req->version >= 11) {
         r->body = BODY_CHUNKED;
         s->chunked_out = true;
@@ -495,6 +497,10 @@ static void ended(struct client_stream *cs)
     }
     if (!s->keep_alive) {
         session_end(s, conn_input(s->conn).len ? CLOSE_LINGERING : CLOSE_WRITTEN);
+        return;
+    }
+    if (conn_peer_ended(s->conn) && conn_input(s->conn).len == 0) {
+        session_end(s, CLOSE_WRITTEN);
         return;
     }
     be_idle(s);

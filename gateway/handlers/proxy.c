@@ -79,6 +79,8 @@ static void attempt(struct exchange *x)
     a->begun_ns = a->end_ns = exchange_now_ns(x);
     a->sent = SENT_NOTHING;
     a->reason = REASON_OK;
+    if (x->req.host.len == 0) /* an HTTP/1.0 client need not say it, we must (RFC 9112 3.2) */
+        x->req.host = a->endpoint->authority;
     x->record.endpoint = a->endpoint->authority;
     x->record.sent_ns = a->begun_ns;
     if (!chain_attempt(x, a)) {

@@ -145,6 +145,7 @@ struct link *links_dial(struct target *t, const struct endpoint *e, uint8_t addr
 
     *l = (struct link){ .magic = LINK_MAGIC,
                         .state = LINK_OPENING,
+                        .pool = &local->upstream_links,
                         .protocol = &h1_upstream,
                         .target = t,
                         .call = call };
@@ -200,7 +201,7 @@ static void free_link(struct task *task)
     struct link *l = CONTAINER(task, struct link, end_task);
 
     l->magic = 0;
-    pool_give(&l->target->links->local->upstream_links, l);
+    pool_give(l->pool, l);
 }
 
 /* A place is free: who waits first may dial. */

@@ -36,6 +36,7 @@ struct link {
     uint32_t magic;
     enum link_state state;
     bool served; /* has carried a call before: the reuse race is possible     */
+    struct pool *pool; /* where it came from */
     const struct upstream_protocol *protocol;
     struct target *target;
     struct conn *conn;
