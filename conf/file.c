@@ -163,9 +163,8 @@ static void join_listeners(struct conf_file *f, struct conf_globals *g, bool has
     if (!has_port && more)
         g->port = STR_NONE;
     if (g->port.len)
-        all[count++] = (struct conf_listener){
-            .name = STR("default"), .address = g->port, .backlog = 4096, .reuse_port = true
-        };
+        all[count++] =
+            (struct conf_listener){ .name = STR("default"), .address = g->port, .backlog = 4096 };
     if (more)
         memcpy(all + count, g->more_listeners.items, more * sizeof *all);
     g->listeners = (struct conf_list){ .items = all, .count = count + more };
@@ -245,8 +244,10 @@ static uint64_t combine(uint64_t a, uint64_t b)
 /* What every service inherits. */
 static uint64_t inherited_hash(struct conf_file *f)
 {
-    static const char *const keys[] = { "limits", "timeouts", "upstream_pool", "client_ip",
-                                        "errors", "metrics",  "middleware" };
+    static const char *const keys[] = {
+        "limits",        "timeouts", "upstream_pool", "client_ip",
+        "shared_memory", "errors",   "metrics",       "middleware"
+    };
     uint64_t sum = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)

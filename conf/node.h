@@ -20,18 +20,18 @@ enum conf_kind { CONF_SCALAR, CONF_LIST, CONF_MAP };
 
 struct conf_node {
     enum conf_kind kind;
-    bool quoted;              /* a scalar in quotes is text, never nothing                   */
+    bool quoted;              /* a scalar in quotes is text, never nothing */
     bool broken;              /* what is wrong with it has been reported: say no more */
-    bool from_env;            /* holds a value of ${...}: not for logs                         */
-    struct conf_place at;     /* of the value                                                */
-    struct conf_place key_at; /* of the key, in a map; else as `at`                          */
-    struct str key;           /* its name in the map above, else empty                       */
-    struct str text;          /* a scalar's value                                            */
-    uint32_t index;           /* its number in the list or map above                         */
-    uint32_t count;           /* of children                                                 */
+    bool from_env;            /* holds a value of ${...}: not for logs */
+    struct conf_place at;     /* of the value */
+    struct conf_place key_at; /* of the key, in a map; else as `at` */
+    struct str key;           /* its name in the map above, else empty */
+    struct str text;          /* a scalar's value */
+    uint32_t index;           /* its number in the list or map above */
+    uint32_t count;           /* of children */
     const struct conf_node *parent;
     struct conf_node *first, *last, *next; /* children in the order of the file; the next sibling */
-    struct map *names; /* key -> child, for maps of many                              */
+    struct map *names;                     /* key -> child, for maps of many */
 };
 
 /* The value of `key`, or NULL. NULL for what is no map. */

@@ -37,7 +37,9 @@ static void put_cell(const char *text, FILE *to)
 
 static void put_default(const struct conf_key *key, FILE *to)
 {
-    if (!key->init)
+    if (key->flags & CONF_INHERITED)
+        fputs("the gateway's", to);
+    else if (!key->init)
         fputs("required", to);
     else if (!*key->init)
         fputs("empty", to);

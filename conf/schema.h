@@ -33,17 +33,15 @@
 struct conf_key;
 
 enum conf_flag {
-    CONF_SECRET =
-        1, /* never printed                                                                */
-    CONF_AT_START =
-        2, /* a reload may not change it                                                   */
+    CONF_SECRET = 1,    /* never printed */
+    CONF_AT_START = 2,  /* a reload may not change it */
+    CONF_INHERITED = 4, /* in the reference: the default is what the gateway says */
 };
 
 struct conf_type {
-    const char *name; /* "duration"                                                               */
-    const char
-        *grammar; /* "a number and ms, s, m, h or d, such as 1500ms or 30s"; fits after "must be" */
-    size_t size;  /* of the field; 0: said by key->arg (blocks)                               */
+    const char *name;    /* "duration" */
+    const char *grammar; /* fits after "must be": "a number and ms, s, m, h or d, such as 30s" */
+    size_t size;         /* of the field; 0: said by key->arg (blocks) */
     /* Fill the field from a node; on a problem report it and return false, the field stays. Text goes to `a`. */
     bool (*read)(const struct conf_key *key, const struct conf_node *n, void *field,
                  struct arena *a, struct conf_problems *p);
@@ -52,36 +50,35 @@ struct conf_type {
 };
 
 struct conf_key {
-    const char *name; /* as in YAML; NULL ends a table                                    */
+    const char *name; /* as in YAML; NULL ends a table */
     const struct conf_type *type;
-    size_t offset;    /* of the field in the settings struct                              */
-    const char *init; /* the default as text (flow YAML for lists and maps: "[GET, HEAD]", "{}");
-                                      NULL: required. Blocks have none: their keys do                  */
-    const char *doc;  /* one or two sentences, unit included                              */
-    const void *arg;  /* RANGE, names, struct conf_schema, ELEMENT                        */
-    const char
-        *flat; /* short spelling allowed in a service ("rate_limit_rps"); in nested blocks too */
-    const struct conf_type
-        *flat_type; /* how the short spelling is read, if not like the long one     */
+    size_t offset; /* of the field in the settings struct */
+    /* The default as text (flow YAML for lists and maps: "[GET, HEAD]", "{}"); NULL: required. Blocks have none, their
+     * keys do. */
+    const char *init;
+    const char *doc; /* one or two sentences, unit included */
+    const void *arg; /* RANGE, NAMES, ELEMENT or the struct conf_schema of a block */
+    /* A short spelling allowed in a service ("rate_limit_rps"), and how that is read if not like the long one. */
+    const char *flat;
+    const struct conf_type *flat_type;
     unsigned flags;
 };
 
 struct conf_schema {
-    const char *name; /* as in config.yaml: "rate_limit"                                  */
+    const char *name; /* as in config.yaml: "rate_limit" */
     const char *doc;
-    size_t size; /* of the settings struct; 0: no settings                           */
-    const struct conf_key
-        *keys; /* ended by KEY_END; NULL: none. At most 64                         */
+    size_t size;                 /* of the settings struct; 0: no settings */
+    const struct conf_key *keys; /* ended by KEY_END, at most 64; NULL: none */
     const char
-        *main; /* the key that a scalar or list in the place of the block fills; NULL: none */
-    /* What one key cannot see. `at`: the block in the file, or what stands for it. May be NULL.       */
+        *main; /* the key that a scalar or a list in the place of the block fills; NULL: none */
+    /* What one key cannot see. `at`: the block in the file, or what stands for it. May be NULL. */
     void (*check)(const void *settings, const struct conf_node *at, struct conf_problems *p);
 };
 
 /* ---- the types, by the last word of their name, and the C type of the field ---- */
 
 struct conf_list {
-    void *items; /* of the element's C type                                          */
+    void *items; /* of the element's C type */
     size_t count;
 };
 
@@ -137,7 +134,7 @@ struct conf_element {
     const struct conf_type *type;
     const void *arg;
     size_t size;
-    size_t at_least, at_most; /* at_most 0: any number                                            */
+    size_t at_least, at_most; /* at_most 0: any number */
 };
 
 #define RANGE(from, to) (&(const struct conf_range){ (from), (to) })

@@ -8,8 +8,7 @@
 /* What a service may say otherwise than the gateway. The rest is decided before the service is known. The defaults here
  * are never seen: the gateway's values stand below. */
 static const struct conf_key limits_keys[] = {
-    KEY(conf_limits, body_size, size, "8m",
-        "As limits.body_size; the default is what is said there."),
+    KEY(conf_limits, body_size, size, "8m", "As limits.body_size.", .flags = CONF_INHERITED),
     KEY_END,
 };
 static const struct conf_schema limits_schema = { .name = "limits",
@@ -18,8 +17,8 @@ static const struct conf_schema limits_schema = { .name = "limits",
                                                   .keys = limits_keys };
 
 #define TIMEOUT(member, init, range)                                                               \
-    KEY(conf_timeouts, member, duration, init,                                                     \
-        "As timeouts." #member "; the default is what is said there.", .arg = range)
+    KEY(conf_timeouts, member, duration, init, "As timeouts." #member ".", .arg = range,           \
+        .flags = CONF_INHERITED)
 
 static const struct conf_key timeouts_keys[] = {
     TIMEOUT(request, "60s", ANY_TIME),

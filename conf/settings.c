@@ -91,8 +91,6 @@ static const struct conf_key listener_keys[] = {
         "families), \"unix:/run/gw.sock\"."),
     KEY(conf_listener, backlog, uint, "4096", "Connections that may wait to be accepted.",
         .arg = RANGE(1, 65535)),
-    KEY(conf_listener, reuse_port, boolean, "true",
-        "A queue for each worker, filled by the kernel."),
     KEY_END,
 };
 static const struct conf_schema listener_schema = { .name = "listener",
@@ -278,8 +276,17 @@ static const struct conf_schema access_schema = { .name = "access",
                                                   .size = sizeof(struct conf_access),
                                                   .keys = access_keys,
                                                   .main = "to" };
+static void check_error_log(const void *settings, const struct conf_node *at,
+                            struct conf_problems *p)
+{
+    const struct conf_error_log *log = settings;
+
+    if (log->to.sink == CONF_SINK_OFF || log->to.sink == CONF_SINK_STDOUT)
+        conf_problem(p, at, "the error log goes to stderr or file:/path");
+}
+
 static const struct conf_key error_log_keys[] = {
-    KEY(conf_error_log, to, log_to, "stderr", "stdout, stderr, file:/path or off."),
+    KEY(conf_error_log, to, log_to, "stderr", "stderr or file:/path."),
     KEY(conf_error_log, format, one_of, "json", "A JSON object a line, or text for people.",
         .arg = NAMES("json", "text")),
     KEY_END,
@@ -288,6 +295,7 @@ static const struct conf_schema error_log_schema = { .name = "error",
                                                      .doc = "The error log: a line for each event.",
                                                      .size = sizeof(struct conf_error_log),
                                                      .keys = error_log_keys,
+                                                     .check = check_error_log,
                                                      .main = "to" };
 static const struct conf_key logging_keys[] = {
     KEY(conf_logging, level, one_of, "info", "What is worth a line of the error log.",

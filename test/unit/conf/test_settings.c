@@ -158,7 +158,7 @@ START_TEST(test_values_that_are_given_take_the_place_of_the_defaults)
     reading_begin(
         &r, "version: 1\n"
             "port: 127.0.0.1:8443\n"
-            "listeners: [{name: v6, address: '[::1]:0', backlog: 7, reuse_port: no}]\n"
+            "listeners: [{name: v6, address: '[::1]:0', backlog: 7}]\n"
             "process: {workers: 3, cpu_affinity: none, user: www-data, pid_file: /run/x.pid}\n"
             "shutdown: {drain_delay: 500ms, grace: 1m}\n"
             "client_ip: {trusted_proxies: 10.0.0.0/8, header: Forwarded, forward: drop}\n"
@@ -175,7 +175,6 @@ START_TEST(test_values_that_are_given_take_the_place_of_the_defaults)
     ck_assert_text(listeners[0].address, "127.0.0.1:8443");
     ck_assert_text(listeners[1].address, "[::1]:0");
     ck_assert_uint_eq(listeners[1].backlog, 7);
-    ck_assert(!listeners[1].reuse_port);
     ck_assert_uint_eq(r.globals->process.workers, 3);
     ck_assert_int_eq(r.globals->process.cpu_affinity, CONF_AFFINITY_NONE);
     ck_assert_uint_eq(r.globals->shutdown.drain_delay, 500 * NS_PER_MS);
@@ -324,6 +323,8 @@ static const struct {
       "is \"99999999999g\"" },
     { "services: []\nlimits:\n - 5", "config.yaml:2:1: limits: must be a map of keys" },
     { "services: []\nversion: 2", "config.yaml:2:1: version: must be between 1 and 1, is 2" },
+    { "services: []\nlogging: {error: stdout}",
+      "config.yaml:2:11: logging.error: the error log goes to stderr or file:/path" },
     { "services: []\nlogging: {level: loud}",
       "config.yaml:2:11: logging.level: must be one of debug, info, warn, error, is \"loud\"" },
     { "services: []\nlogging: {access: [{to: syslog}]}",
