@@ -117,18 +117,15 @@ void fields_init(struct fields *f, struct arena *arena, uint32_t room)
         f->at = take_places(arena, room);
 }
 
-struct field *fields_place(struct fields *f)
+void fields_grow(struct fields *f)
 {
-    if (UNLIKELY(f->count == f->room)) {
-        uint32_t room = f->room ? f->room * 2 : FIRST_ROOM;
-        struct field *at = take_places(f->arena, room);
+    uint32_t room = f->room ? f->room * 2 : FIRST_ROOM;
+    struct field *at = take_places(f->arena, room);
 
-        if (f->count)
-            memcpy(at, f->at, sizeof(struct field) * f->count);
-        f->at = at;
-        f->room = room;
-    }
-    return &f->at[f->count];
+    if (f->count)
+        memcpy(at, f->at, sizeof(struct field) * f->count);
+    f->at = at;
+    f->room = room;
 }
 
 struct field *fields_find(const struct fields *f, enum known_field known)

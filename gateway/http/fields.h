@@ -55,8 +55,15 @@ struct str fields_value(const struct fields *f, enum known_field known);
  * another control): header injection ends here, whoever made the value. */
 void fields_add(struct fields *f, struct str name, struct str value);
 void fields_add_known(struct fields *f, enum known_field known, struct str value);
+/* Makes room for one more. */
+void fields_grow(struct fields *f);
 /* The place of the next field, for the parser, which has checked what it puts there; it adds to count and present. */
-struct field *fields_place(struct fields *f);
+static inline struct field *fields_place(struct fields *f)
+{
+    if (UNLIKELY(f->count == f->room))
+        fields_grow(f);
+    return &f->at[f->count];
+}
 /* Replace all fields of that name by one. */
 void fields_set_known(struct fields *f, enum known_field known, struct str value);
 void fields_remove(struct fields *f, enum known_field known);

@@ -67,11 +67,83 @@ static inline const char *octets_find_control(const char *p, const char *end)
     }
     return octets_find_control_plain(p, end);
 }
+
+/* 0xff where an octet lies between `low` and `low` + `width`. */
+static inline __m128i octets_between16(__m128i c, char low, char width)
+{
+    __m128i above = _mm_sub_epi8(c, _mm_set1_epi8(low));
+
+    return _mm_cmpeq_epi8(_mm_min_epu8(above, _mm_set1_epi8(width)), above);
+}
+
+/* Letters and digits, of which nearly everything is made. */
+static inline __m128i octets_alnum16(__m128i c)
+{
+    __m128i folded = _mm_or_si128(c, _mm_set1_epi8(0x20));
+
+    return _mm_or_si128(octets_between16(folded, 'a', 25), octets_between16(c, '0', 9));
+}
+
+/* Past letters, digits and '-', sixteen at a time: where a name may end, or have one of the rarer characters. */
+static inline const char *octets_skip_name(const char *p, const char *end)
+{
+    for (; end - p >= 16; p += 16) {
+        __m128i c = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i dash = _mm_cmpeq_epi8(c, _mm_set1_epi8('-'));
+        unsigned in = (unsigned)_mm_movemask_epi8(_mm_or_si128(octets_alnum16(c), dash));
+
+        if (in != 0xffff)
+            return p + __builtin_ctz(~in);
+    }
+    return p;
+}
+
+/* Past visible ASCII but '#', sixteen at a time. */
+static inline const char *octets_skip_target(const char *p, const char *end)
+{
+    for (; end - p >= 16; p += 16) {
+        __m128i c = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i hash = _mm_cmpeq_epi8(c, _mm_set1_epi8('#'));
+        unsigned in = (unsigned)_mm_movemask_epi8(
+            _mm_andnot_si128(hash, octets_between16(c, '!', '~' - '!')));
+
+        if (in != 0xffff)
+            return p + __builtin_ctz(~in);
+    }
+    return p;
+}
 #else
 static inline const char *octets_find_control(const char *p, const char *end)
 {
     return octets_find_control_plain(p, end);
 }
+static inline const char *octets_skip_name(const char *p, const char *end)
+{
+    (void)end;
+    return p;
+}
+static inline const char *octets_skip_target(const char *p, const char *end)
+{
+    (void)end;
+    return p;
+}
 #endif
+
+/* The first octet of [p, end) that is no part of a token, or of a target; or end. */
+static inline const char *octets_token_end(const char *p, const char *end)
+{
+    p = octets_skip_name(p, end);
+    while (p < end && octet_is(*p, OCTET_TOKEN))
+        p++;
+    return p;
+}
+
+static inline const char *octets_target_end(const char *p, const char *end)
+{
+    p = octets_skip_target(p, end);
+    while (p < end && octet_is(*p, OCTET_TARGET))
+        p++;
+    return p;
+}
 
 #endif

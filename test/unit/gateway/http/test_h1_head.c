@@ -140,7 +140,7 @@ static const struct scan_case scan_cases[] = {
             HEAD_LINE_TOO_LONG, 0, 0),
     REQUEST("GET / HTTP/1.1\r\na:" X300, HEAD_TOO_LARGE, 0, 317),
     REQUEST("GET / HTTP/1.1\r\na:" X200 "\r\nb:" X200 "\r\nc:" X200 "\r\n\r\n", HEAD_TOO_LARGE, 0,
-            601),
+            617),
     REQUEST("GET / HTTP/1.1\r\n" F F F F F F F F F F "\r\n", HEAD_DONE, 58, 58),
     REQUEST("GET / HTTP/1.1\r\n" F F F F F F F F F F F, HEAD_TOO_LARGE, 0, 60),
     /* answers */

@@ -73,6 +73,27 @@ START_TEST(test_every_way_to_scan_finds_the_same_control)
 }
 END_TEST
 
+/* The fast way past what is common must stop exactly where the class ends. */
+START_TEST(test_tokens_and_targets_end_at_the_first_octet_of_another_class)
+{
+    char c = (char)_i;
+
+    for (size_t len = 1; len < 70; len++) {
+        char *text = malloc(len);
+
+        for (size_t at = 0; at < len; at++) {
+            memset(text, len % 2 ? 'x' : '_', len);
+            text[at] = c;
+            ck_assert_ptr_eq(octets_token_end(text, text + len),
+                             text + (octet_is(c, OCTET_TOKEN) ? len : at));
+            ck_assert_ptr_eq(octets_target_end(text, text + len),
+                             text + (octet_is(c, OCTET_TARGET) ? len : at));
+        }
+        free(text);
+    }
+}
+END_TEST
+
 START_TEST(test_the_first_of_many_controls_is_found)
 {
     char text[200];
@@ -98,6 +119,8 @@ int main(void)
     tcase_add_test(tests, test_nothing_is_of_no_class);
     tcase_add_test(tests, test_hex_digits_have_their_value);
     tcase_add_loop_test(tests, test_every_way_to_scan_finds_the_same_control, 0, 256);
+    tcase_add_loop_test(tests, test_tokens_and_targets_end_at_the_first_octet_of_another_class, 0,
+                        256);
     tcase_add_test(tests, test_the_first_of_many_controls_is_found);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
