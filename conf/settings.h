@@ -250,7 +250,8 @@ size_t conf_service_count(const struct conf_file *f);
 /* Cheapest in order: i, then i + 1. */
 const struct conf_service *conf_read_service(struct conf_file *f, const struct conf_globals *g,
                                              size_t i, struct arena *a);
-/* Names of services that were given twice; the names of listeners are read with the globals. */
+/* Names of services that were given twice; the names of listeners are read with the globals. Looks at all at once: for
+ * the master. A worker builds from bytes that have been checked. */
 void conf_check_services(struct conf_file *f);
 /* A hash of all that conf_read_service(i) looks at: the service itself, what it inherits (limits, timeouts, the steps of
  * the whole gateway, client_ip, errors, metrics, upstream_pool) and the entries of middleware_config that it names. Equal
