@@ -110,29 +110,31 @@ static int obey(const struct wishes *w)
     return cli_remote(w->command, w->path, w->pid_file);
 }
 
+static int run(const struct wishes *w, struct title *title)
+{
+    struct gateway_program program;
+    /* titles take the place of argv */
+    char *path = strdup(w->path), *pid_file = w->pid_file ? strdup(w->pid_file) : NULL;
+    struct master_options options = {
+        .path = path, .daemon = w->daemon, .pid_file = pid_file, .title = title
+    };
+    int status;
+
+    gateway_program_init(&program);
+    status = master_run(&program.program, &options);
+    gateway_program_end(&program);
+    free(path);
+    free(pid_file);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     struct title title = title_claim(argc, argv);
     struct wishes w = read_arguments(argc, argv);
-    char *path = strdup(w.path); /* titles take the place of argv */
-    char *pid_file = w.pid_file ? strdup(w.pid_file) : NULL;
-    struct master_options run = {
-        .path = path, .daemon = w.daemon, .pid_file = pid_file, .title = &title
-    };
 
     if (w.status >= 0)
         return w.status;
     signal(SIGPIPE, SIG_IGN);
-    if (w.command) {
-        w.status = obey(&w);
-    } else {
-        struct gateway_program program;
-
-        gateway_program_init(&program);
-        w.status = master_run(&program.program, &run);
-        gateway_program_end(&program);
-    }
-    free(path);
-    free(pid_file);
-    return w.status;
+    return w.command ? obey(&w) : run(&w, &title);
 }

@@ -471,7 +471,7 @@ struct snapshot *snapshot_begin(enum build_role role, struct str path, struct re
         CHECK(role == BUILD_WORKER && bundle_first(bundle, BUNDLE_CONFIG, &path, &text));
     }
     s->config_hash = bundle_hash(bundle);
-    b->tree = conf_tree_begin(path, role == BUILD_MASTER ? str_keep(&s->arena, text) : text,
+    b->tree = conf_tree_begin(path, role == BUILD_MASTER ? str_of(str_keep_z(&s->arena, text), text.len) : text,
                               &b->env, &b->problems);
     b->router = router_builder_new();
     return s;

@@ -18,6 +18,8 @@ void client_address_set(struct exchange *x, const struct session *s)
         x->who.address_text = STR("unix");
     else
         set(x, &s->peer);
+    x->who.peer_text = s->local_peer ? STR("unknown") : x->who.address_text; /* RFC 7239 6.2 */
+    x->who.peer_is_ipv6 = !s->local_peer && !ip_is_v4(&s->peer);
 }
 
 /* 192.0.2.1, 192.0.2.1:80, [2001:db8::1]:80, "[2001:db8::1]:80" */

@@ -3,6 +3,7 @@
 #define GATEWAY_EXCHANGE_IDENTITY_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 
 #include "gateway/base/cidr.h"
 #include "gateway/base/str.h"
@@ -10,6 +11,8 @@
 struct identity {
     struct ip address; /* of the client, after trusted proxies were looked through */
     struct str address_text;
+    struct str peer_text;         /* of whoever is connected to us: the client, or a proxy       */
+    bool peer_is_ipv6;
     struct str api_key;        /* verified; a secret: never logged                         */
     struct str user, consumer; /* empty: unknown                                           */
 };

@@ -198,9 +198,9 @@ static void start(struct exchange *x)
     const struct service *s = x->route->service;
     const struct client_rules *rules = &x->local->current.clients;
     struct proxy *p = ARENA_NEW(&x->arena, struct proxy);
-    struct hop_client client = { .address = x->who.address_text,
+    struct hop_client client = { .address = x->who.peer_text,
                                  .port = x->client->listener_port,
-                                 .is_ipv6 = x->who.address_text.len && !ip_is_v4(&x->who.address),
+                                 .is_ipv6 = x->who.peer_is_ipv6,
                                  .forward = rules->forward,
                                  .send_forwarded = rules->send_forwarded,
                                  .via = STR("sluice") };
