@@ -115,13 +115,13 @@ static int run(const struct wishes *w, struct title *title)
     struct gateway_program program;
     /* titles take the place of argv */
     char *path = strdup(w->path), *pid_file = w->pid_file ? strdup(w->pid_file) : NULL;
-    struct master_options options = {
+    struct master_options how = {
         .path = path, .daemon = w->daemon, .pid_file = pid_file, .title = title
     };
     int status;
 
     gateway_program_init(&program);
-    status = master_run(&program.program, &options);
+    status = master_run(&program.program, &how);
     gateway_program_end(&program);
     free(path);
     free(pid_file);
