@@ -249,7 +249,7 @@ def test_an_address_in_use_fails_the_reload_and_not_the_gateway(stage):
 
 def test_more_workers_and_fewer_lose_nobody(stage):
     gw = one(stage, stage.service(answers=ordinary), workers=2)
-    with Load(gw, keep=4, once=2) as load:
+    with Load(gw, keep=4, once=2, may_close=True) as load:          # a worker that is taken out says so
         for count in (4, 1, 3, 2):
             gw.config["process"]["workers"] = count
             gw.write(**gw.config)
@@ -334,7 +334,9 @@ def test_descriptors_are_flat_over_reloads(stage):
     gw = one(stage, stage.service(), workers=2)
     for _ in range(3):
         gw.hup()
-    before = {pid: process.descriptors(pid) for pid in [gw.pid, *gw.family()]}
+    def used():
+        return [process.descriptors(pid) for pid in [gw.pid, *sorted(gw.family())]]
+    before = used()
     for _ in range(20):
         gw.hup()
-    assert {pid: process.descriptors(pid) for pid in [gw.pid, *gw.family()]} == before
+    wait_until(lambda: all(now <= then for now, then in zip(used(), before)), explain=lambda: (before, used()))

@@ -227,7 +227,7 @@ class Gateway:
         return wait_until(lambda: (lambda m: m if ready(m) else None)(self.metrics()), seconds)
 
     def records(self, path=None):
-        """The access log so far, one dict a line."""
+        """The access log so far, one dict a line. Lines of one worker are in order, those of several are not."""
         return [json.loads(line) for line in read_text(path or self.access_log, "strict").split("\n")[:-1]]
 
     def records_tail(self):
