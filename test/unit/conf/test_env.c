@@ -78,6 +78,27 @@ START_TEST(test_a_file_that_is_not_there_says_why)
 }
 END_TEST
 
+START_TEST(test_a_value_cannot_grow_without_end)
+{
+    struct str text = STR_NONE, out;
+    bool used = false;
+    char *large = malloc(100001);
+
+    memset(large, 'x', 100000);
+    large[100000] = '\0';
+    setenv("SLUICE_TEST_NAME", large, 1);
+    for (unsigned i = 0; i < 41; i++)
+        text = str_format(&arena, "%.*s${SLUICE_TEST_NAME}", STR_ARGS(text));
+    ck_assert_ptr_null(conf_env_expand(&conf_env_process, &arena, text, &out, &used));
+    ck_assert_uint_eq(out.len, 4100000);
+    text = str_format(&arena, "%.*s${SLUICE_TEST_NAME}", STR_ARGS(text));
+    ck_assert_str_eq(conf_env_expand(&conf_env_process, &arena, text, &out, &used),
+                     "holds more than 4 MiB");
+    unsetenv("SLUICE_TEST_NAME");
+    free(large);
+}
+END_TEST
+
 START_TEST(test_names_come_from_the_environment)
 {
     struct str out;
@@ -111,6 +132,7 @@ int main(void)
     tcase_add_test(t, test_of_a_file_one_newline_at_the_end_is_cut);
     tcase_add_test(t, test_a_large_file_is_refused);
     tcase_add_test(t, test_a_file_that_is_not_there_says_why);
+    tcase_add_test(t, test_a_value_cannot_grow_without_end);
     tcase_add_test(t, test_names_come_from_the_environment);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

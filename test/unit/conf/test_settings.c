@@ -165,7 +165,7 @@ START_TEST(test_values_that_are_given_take_the_place_of_the_defaults)
             "limits: {body_size: 1g}\n"
             "timeouts: {request: 0}\n"
             "logging: {level: debug, error: file:/tmp/e, access: [off, {to: stderr, fields: [ts, "
-            "path]}]}\n"
+            "path]}, {to: file:/x, fields: all}]}\n"
             "metrics: {path: '', names: s3, buckets: [1ms, 1s]}\n"
             "unmatched: {status: 410, body: Gone}\n"
             "services: []\n");
@@ -186,8 +186,9 @@ START_TEST(test_values_that_are_given_take_the_place_of_the_defaults)
     ck_assert_uint_eq(r.globals->timeouts.request, 0);
     ck_assert_int_eq(r.globals->logging.error.to.sink, CONF_SINK_FILE);
     ck_assert_text(r.globals->logging.error.to.path, "/tmp/e");
-    ck_assert_uint_eq(r.globals->logging.access.count, 1);
+    ck_assert_uint_eq(r.globals->logging.access.count, 2);
     access = r.globals->logging.access.items;
+    ck_assert_uint_eq(access[1].fields, (1U << CONF_ACCESS_FIELDS) - 1);
     ck_assert_uint_eq(access->fields, 1U << CONF_ACCESS_TS | 1U << CONF_ACCESS_PATH);
     ck_assert_text(r.globals->metrics.path, "");
     ck_assert_uint_eq(r.globals->metrics.names, CONF_METRICS_S3);
@@ -222,7 +223,7 @@ START_TEST(test_routes_stand_behind_the_pattern_and_have_the_methods_of_the_serv
                       "  - name: a\n"
                       "    route_pattern: /\n"
                       "    methods: [GET, HEAD]\n"
-                      "    hosts: [API.example.com, '*.example.org']\n"
+                      "    hosts: [API.example.com., '*.example.org', '[::1]']\n"
                       "    urls: ['http://[::1]:80/', 'http://10.1.2.3']\n"
                       "    routes: [{path: '/x/{id}', methods: POST}, '/y/**', /z]\n");
     reading_is_good(&r);
@@ -325,6 +326,32 @@ static const struct {
     { "services: []\nversion: 2", "config.yaml:2:1: version: must be between 1 and 1, is 2" },
     { "services: []\nlogging: {error: stdout}",
       "config.yaml:2:11: logging.error: the error log goes to stderr or file:/path" },
+    { "services: []\nport: '::1:80'",
+      "config.yaml:2:1: port: must be a port such as 8080, an address with a port such as "
+      "127.0.0.1:8080 or [::1]:8080, or unix:/path, is \"::1:80\"" },
+    { "services: []\nport: [1]",
+      "config.yaml:2:1: port: must be a port such as 8080, an address with a port such as "
+      "127.0.0.1:8080 or [::1]:8080, or unix:/path, is a list" },
+    { "services: []\nport: "
+      "unix:/"
+      "12345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+      "01234567890123456",
+      "config.yaml:2:1: port: the path of a Unix socket has at most 107 bytes" },
+    { "services: []\nversion:", "config.yaml:2:1: version: must be a whole number, is empty" },
+    { "services: []\nlogging: {access: [off, off, off, off, off, off, off, off, off]}",
+      "config.yaml:2:11: logging.access: must hold at most 8, holds 9" },
+    { "services: []\nmetrics: {names: [s1, s4]}",
+      "config.yaml:2:23: metrics.names[1]: must be one of s1, s3, native, is \"s4\"" },
+    { "services: []\nhealth: {live: [a]}", "config.yaml:2:10: health.live: must be a path such as "
+                                           "/health, or \"\" for none, is a list" },
+    { "services: [{route_pattern: /a, urls: http://h, name: "
+      "a2345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012"
+      "3456789012345678901234567"
+      "8901234567890123456789}]",
+      "config.yaml:1:12: services[0]: \"name\" has more than 128 bytes" },
+    { "services: [{name: a, route_pattern: /a, urls: http://h, timeouts: ['x']}]",
+      "config.yaml:1:57: services[0].timeouts: must be a map of keys" },
+    { "middleware: {a: b}\nservices: []", "config.yaml:1:1: middleware: must be a list" },
     { "services: []\nlogging: {level: loud}",
       "config.yaml:2:11: logging.level: must be one of debug, info, warn, error, is \"loud\"" },
     { "services: []\nlogging: {access: [{to: syslog}]}",

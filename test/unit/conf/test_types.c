@@ -15,7 +15,7 @@ struct all {
     struct conf_list list_of, pairs;
     struct conf_url url;
     struct str listen, host, method, own_path;
-    struct conf_log_to log_to;
+    struct conf_log_to log_to, silent;
     struct conf_route exact_path, path_below;
 };
 
@@ -42,6 +42,7 @@ static const struct conf_key keys[] = {
     KEY(all, host, host, "*.Example.com", ""),
     KEY(all, method, method, "GET", ""),
     KEY(all, own_path, own_path, "/x", ""),
+    KEY(all, silent, log_to, "off", ""),
     KEY(all, log_to, log_to, "file:/tmp/a b", ""),
     KEY(all, exact_path, exact_path, "/a/**", ""),
     KEY(all, path_below, path_below, "/", ""),
@@ -131,6 +132,20 @@ START_TEST(test_values_are_what_they_say)
 }
 END_TEST
 
+START_TEST(test_a_default_that_its_own_reader_refuses_ends_the_process)
+{
+    static const struct conf_key bad_keys[] = {
+        KEY(all, uint, uint, "0", "", .arg = RANGE(1, 2)),
+        KEY_END,
+    };
+    static const struct conf_schema bad = { .name = "bad",
+                                            .size = sizeof(struct all),
+                                            .keys = bad_keys };
+
+    conf_read_defaults(&bad, ARENA_NEW(&arena, struct all), &arena);
+}
+END_TEST
+
 /* A list in the place of a scalar, and nothing in the place of a value, are problems of every type that needs one. */
 START_TEST(test_no_type_takes_a_map_of_lists_or_dies_of_it)
 {
@@ -154,6 +169,7 @@ int main(void)
     tcase_add_checked_fixture(t, make, drop);
     tcase_add_loop_test(t, test_what_is_printed_reads_back_as_the_same, 0, ARRAY_LEN(keys) - 1);
     tcase_add_test(t, test_values_are_what_they_say);
+    tcase_add_exit_test(t, test_a_default_that_its_own_reader_refuses_ends_the_process, 1);
     tcase_add_loop_test(t, test_no_type_takes_a_map_of_lists_or_dies_of_it, 0, ARRAY_LEN(keys) - 1);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
