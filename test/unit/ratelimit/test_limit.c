@@ -80,15 +80,15 @@ START_TEST(test_packed_it_is_exact_up_to_a_million_and_almost_beyond)
                            .burst = 1 + (random_u64(&random) >> 1 >> random_below(&random, 62)) };
         struct limit u = limit_unpack(limit_pack(&l));
 
-        ck_assert_uint_ne(limit_pack(&l), 0);
-        ck_assert_uint_lt(limit_pack(&l), UINT64_C(1) << 54);
-        ck_assert_uint_eq(u.per_ns, l.per_ns);
-        ck_assert_uint_le(u.count, l.count);
-        ck_assert_uint_le(u.burst, l.burst);
-        ck_assert_uint_le(l.count - u.count, l.count >> 19);
-        ck_assert_uint_le(l.burst - u.burst, l.burst >> 19);
+        MUST(limit_pack(&l) != 0);
+        MUST(limit_pack(&l) < UINT64_C(1) << 54);
+        MUST(u.per_ns == l.per_ns);
+        MUST(u.count <= l.count);
+        MUST(u.burst <= l.burst);
+        MUST(l.count - u.count <= l.count >> 19);
+        MUST(l.burst - u.burst <= l.burst >> 19);
         if (l.count <= 1000000)
-            ck_assert_uint_eq(u.count, l.count);
+            MUST(u.count == l.count);
     }
 }
 END_TEST

@@ -88,16 +88,15 @@ START_TEST(test_it_decides_as_exact_arithmetic_does_and_never_allows_more)
         may = model_take(&m, &l, now, (uint64_t)cost);
         word = token_bucket.step(word, &l, now, cost, &d);
         if (is_exact(&l)) {
-            ck_assert_int_eq(d.allowed, may);
-            ck_assert_uint_eq(d.remaining, (uint64_t)(m.level / l.per_ns));
+            MUST(d.allowed == may);
+            MUST(d.remaining == (uint64_t)(m.level / l.per_ns));
         }
         mine += d.allowed ? (uint64_t)cost : 0;
         exact += may ? (uint64_t)cost : 0;
-        ck_assert_uint_le(mine,
-                          l.burst + (uint64_t)((unsigned __int128)now * l.count / l.per_ns) + 1);
+        MUST(mine <= l.burst + (uint64_t)((unsigned __int128)now * l.count / l.per_ns) + 1);
     }
-    ck_assert_uint_gt(mine, 0);
-    ck_assert_uint_ge(mine + 1, exact - exact / 500);
+    MUST(mine > 0);
+    MUST(mine + 1 >= exact - exact / 500);
 }
 END_TEST
 
@@ -115,14 +114,14 @@ START_TEST(test_retry_is_the_first_moment_at_which_it_would_be_allowed)
 
         word = token_bucket.step(word, &l, now, cost, &d);
         if (d.allowed) {
-            ck_assert_uint_eq(d.retry_ns, 0);
+            MUST(d.retry_ns == 0);
             continue;
         }
-        ck_assert_uint_gt(d.retry_ns, 0);
+        MUST(d.retry_ns > 0);
         token_bucket.step(word, &l, now + d.retry_ns - 1, cost, &then);
-        ck_assert(!then.allowed);
+        MUST(!then.allowed);
         token_bucket.step(word, &l, now + d.retry_ns, cost, &then);
-        ck_assert(then.allowed);
+        MUST(then.allowed);
         now += d.retry_ns;
     }
 }

@@ -10,6 +10,13 @@
 
 #define SMALL (UINT64_C(512) << 20)
 
+/* For loops: libcheck's own asserts write a line to the runner each time, even when they hold. */
+#define MUST(cond)                                                                                 \
+    do {                                                                                           \
+        if (!(cond))                                                                               \
+            ck_abort_msg("%s", #cond);                                                             \
+    } while (0)
+
 static inline int run_and_count(Suite *s)
 {
     SRunner *runner = srunner_create(s);

@@ -40,7 +40,7 @@ static void go_often(const struct breaker_params *p, enum breaker_outcome outcom
                      uint64_t now)
 {
     while (times-- > 0)
-        ck_assert_int_eq(go(p, outcome, now), BREAKER_ALLOWED);
+        MUST(go(p, outcome, now) == BREAKER_ALLOWED);
 }
 
 START_TEST(test_so_many_failures_in_a_row_open_it_and_one_less_does_not)

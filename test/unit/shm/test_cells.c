@@ -211,8 +211,8 @@ START_TEST(test_more_meanings_than_tags_forget_the_oldest_and_still_answer)
     for (uint64_t m = 1; m <= 3 * CELLS_TAGS; m++) {
         uint64_t tag = cells_tag(&cells, m);
 
-        ck_assert_uint_gt(tag, 0);
-        ck_assert_uint_eq(cells_meaning(&cells, tag), m);
+        MUST(tag > 0);
+        MUST(cells_meaning(&cells, tag) == m);
     }
 }
 END_TEST

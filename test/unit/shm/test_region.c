@@ -90,19 +90,19 @@ START_TEST(test_an_aborted_load_leaves_nothing)
     memset(small, 7, 100);
     resident = region_resident(region);
     region_abort(region);
-    ck_assert_uint_eq(word_peek(&region_header(region)->bytes), before);
-    ck_assert_uint_le(region_resident(region) + (1 << 20), resident);
+    MUST(word_peek(&region_header(region)->bytes) == before);
+    MUST(region_resident(region) + (1 << 20) <= resident);
     ck_assert_ptr_null(region_table(region, TABLE_CELLS, STR("big"), 1 << 20));
-    ck_assert_uint_eq(word_peek(&region_header(region)->generation), 1);
+    MUST(word_peek(&region_header(region)->generation) == 1);
     /* and its place is clean */
     region_begin(region);
     big = region_table(region, TABLE_CELLS, STR("big2"), 1 << 20);
     small = region_table(region, TABLE_CELLS, STR("small2"), 100);
     region_commit(region);
     for (size_t i = 0; i < 1 << 20; i++)
-        ck_assert_int_eq(big[i], 0);
+        MUST(big[i] == 0);
     for (size_t i = 0; i < 100; i++)
-        ck_assert_int_eq(small[i], 0);
+        MUST(small[i] == 0);
 }
 END_TEST
 
@@ -121,16 +121,16 @@ START_TEST(test_tables_never_overlap_and_are_aligned)
             size[i] = 1 + i * 37 % 9000;
             at[i] = region_table(region, TABLE_WORDS, str_of(name, (size_t)len), size[i]);
             ck_assert_ptr_nonnull(at[i]);
-            ck_assert_uint_eq((uintptr_t)at[i] % CACHE_LINE, 0);
+            MUST((uintptr_t)at[i] % CACHE_LINE == 0);
             memset(at[i], (int)(i & 0xff), size[i]);
         }
         region_commit(region);
         for (size_t i = 0; i < N; i++)
             for (size_t b = 0; b < size[i]; b++)
-                ck_assert_uint_eq(at[i][b], i & 0xff);
+                MUST(at[i][b] == (i & 0xff));
         region_sweep(region, UINT64_MAX);
     }
-    ck_assert_uint_lt(word_peek(&region_header(region)->tables), 2 * N);
+    MUST(word_peek(&region_header(region)->tables) < 2 * N);
 }
 END_TEST
 
@@ -187,14 +187,14 @@ START_TEST(test_a_thousand_reloads_that_rename_everything_need_no_more_room)
                 region_table(region, TABLE_CELLS, str_of(name, (size_t)len), i % 2 ? 200 : 8192);
 
             ck_assert_ptr_nonnull(at);
-            ck_assert_int_eq(at[0], 0);
+            MUST(at[0] == 0);
             at[0] = 1;
         }
         region_commit(region);
         region_sweep(region, (uint64_t)round + 1);
     }
-    ck_assert_uint_le(word_peek(&region_header(region)->tables), 2 * N);
-    ck_assert_uint_le(word_peek(&region_header(region)->bytes), 2 * N * 8192);
+    MUST(word_peek(&region_header(region)->tables) <= 2 * N);
+    MUST(word_peek(&region_header(region)->bytes) <= 2 * N * 8192);
 }
 END_TEST
 
