@@ -34,7 +34,8 @@ static void be_idle(struct session *s)
     s->state = SESSION_IDLE;
     s->scan = (struct h1_scan){ 0 };
     s->body_due_ns = s->write_due_ns = 0;
-    s->head_due_ns = now_of(s) + rules_of(s)->idle_ns;
+    s->head_due_ns =
+        now_of(s) + (s->local->draining ? SESSION_LAST_MOMENT : rules_of(s)->idle_ns);
     conn_set_due(s->conn, s->head_due_ns);
 }
 

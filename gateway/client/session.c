@@ -3,13 +3,11 @@
 
 #include <netinet/in.h>
 
-#include "gateway/base/number.h"
 #include "gateway/client/h1_client.h"
 #include "gateway/exchange/exchange.h"
 #include "workers/program.h"
 
 #define SESSION_MAGIC 0x5e5510a1u
-#define LAST_MOMENT   (2 * NS_PER_S) /* for an idle connection while draining */
 
 void sessions_init(struct local *l)
 {
@@ -79,9 +77,9 @@ void sessions_drain(struct local *l)
     {
         struct session *s = CONTAINER(n, struct session, node);
 
-        s->keep_alive = false; /* said in the next head */
+        /* What is busy says Connection: close in its next head; what is idle gets a last moment to ask. */
         if (s->state == SESSION_IDLE) {
-            s->head_due_ns = l->loop->now_ns + LAST_MOMENT;
+            s->head_due_ns = l->loop->now_ns + SESSION_LAST_MOMENT;
             conn_set_due(s->conn, s->head_due_ns);
         }
     }

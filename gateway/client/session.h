@@ -7,11 +7,14 @@
 
 #include "gateway/base/cidr.h"
 #include "gateway/base/list.h"
+#include "gateway/base/number.h"
 #include "gateway/exchange/local.h"
 #include "gateway/exchange/protocol.h"
 #include "gateway/http/h1_body.h"
 #include "gateway/http/h1_head.h"
 #include "workers/conn.h"
+
+#define SESSION_LAST_MOMENT (2 * NS_PER_S) /* for an idle connection while draining */
 
 struct arrival;
 
