@@ -42,10 +42,11 @@ const char *limit_read(struct str text, struct limit *limit)
 
 size_t limit_write(char *to, const struct limit *limit)
 {
+    static const struct str between = STR_INIT(" burst ");
     size_t at = number_write_rate(to, (struct number_rate){ limit->count, limit->per_ns });
 
-    memcpy(to + at, " burst ", 7);
-    at += 7;
+    memcpy(to + at, between.at, between.len);
+    at += between.len;
     return at + number_write_u64(to + at, limit->burst);
 }
 
