@@ -1,6 +1,7 @@
 /* A reading in progress: begin, the globals, what may not change, what is unchanged. */
 #include "conf/file.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "conf/places.h"
@@ -35,6 +36,7 @@ static void add_flats(struct conf_file *f, const struct conf_schema *type,
         if (key->flat_type)
             flat->key.type = key->flat_type;
         memcpy(flat->way, way, sizeof flat->way);
+        errno = 0; /* no call failed */
         if (!map_add(&f->flats, str_from(key->flat), flat))
             die("two middlewares have the short spelling %s", key->flat);
     }

@@ -1,6 +1,8 @@
 /* A tree, a table, a struct. */
 #include "conf/read.h"
 
+#include <errno.h>
+
 /* ---- nearest names ---- */
 
 #define NAME_MAX_LEN 63
@@ -95,6 +97,7 @@ static void refused_default(const struct conf_schema *s, const struct conf_key *
 {
     struct str why = p->first ? p->first->text : STR("unknown");
 
+    errno = 0; /* no call failed */
     die("the default of %s.%s, %s: %.*s", s->name, key->name, key->init, STR_ARGS(why));
 }
 

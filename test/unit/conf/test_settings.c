@@ -333,7 +333,7 @@ static const struct {
       "config.yaml:2:1: port: must be a port such as 8080, an address with a port such as "
       "127.0.0.1:8080 or [::1]:8080, or unix:/path, is a list" },
     { "services: []\nport: "
-      "unix:/"
+      "unix:/1234567890123456789012345678901234567890"
       "12345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
       "01234567890123456",
       "config.yaml:2:1: port: the path of a Unix socket has at most 107 bytes" },

@@ -132,16 +132,16 @@ START_TEST(test_values_are_what_they_say)
 }
 END_TEST
 
+static const struct conf_key bad_keys[] = {
+    KEY(all, uint, uint, "0", "", .arg = RANGE(1, 2)),
+    KEY_END,
+};
+static const struct conf_schema bad = { .name = "bad",
+                                        .size = sizeof(struct all),
+                                        .keys = bad_keys };
+
 START_TEST(test_a_default_that_its_own_reader_refuses_ends_the_process)
 {
-    static const struct conf_key bad_keys[] = {
-        KEY(all, uint, uint, "0", "", .arg = RANGE(1, 2)),
-        KEY_END,
-    };
-    static const struct conf_schema bad = { .name = "bad",
-                                            .size = sizeof(struct all),
-                                            .keys = bad_keys };
-
     conf_read_defaults(&bad, ARENA_NEW(&arena, struct all), &arena);
 }
 END_TEST
