@@ -235,6 +235,21 @@ static void heap_wipe(struct region *r, uint64_t place, uint64_t size)
         memset(place_at(r, place), 0, bytes);
 }
 
+/* Pages that held small tables only, all of them gone. */
+static void give_pages_back(struct region *r)
+{
+    find_gaps(r);
+    for (size_t i = 0; i < r->gap_count; i++) {
+        uint64_t begin = up(r->gaps[i].begin, PAGE), end = r->gaps[i].end & ~(PAGE - 1);
+
+        if (begin < end)
+            (void)fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)begin,
+                            (off_t)(end - begin)); /* if not: they are zero all the same */
+    }
+    free(r->gaps);
+    r->gaps = NULL;
+}
+
 static void entry_free(struct region *r, uint32_t number)
 {
     struct entry *e = &r->entries[number];
@@ -419,6 +434,7 @@ void region_abort(struct region *r)
         if (word_peek(&r->entries[i].state) == ENTRY_PENDING)
             entry_free(r, i);
     load_ends(r);
+    give_pages_back(r);
 }
 
 void *region_table(struct region *r, enum table_kind kind, struct str name, size_t size)
@@ -464,6 +480,8 @@ size_t region_sweep(struct region *r, uint64_t oldest)
             swept++;
         }
     }
+    if (swept)
+        give_pages_back(r);
     return swept;
 }
 
