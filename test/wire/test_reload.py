@@ -334,6 +334,7 @@ def test_descriptors_are_flat_over_reloads(stage):
     gw = one(stage, stage.service(), workers=2)
     for _ in range(3):
         gw.hup()
+
     def used():
         return [process.descriptors(pid) for pid in [gw.pid, *sorted(gw.family())]]
     before = used()

@@ -42,21 +42,23 @@ def test_no_line_is_lost_or_torn_when_logs_are_opened_again_under_load(stage):
 
 
 def test_usr1_does_not_leak_descriptors(stage):
-    gw = stage.proxy(stage.service())
-    family = [gw.pid, *gw.family()]
+    gw = stage.proxy(stage.service(), path="/u")
+
+    def used():
+        return [process.descriptors(pid) for pid in [gw.pid, *gw.family()]]
 
     def again():
         os.unlink(gw.access_log)
         gw.signal(signal.SIGUSR1)
         wait_until(lambda: os.path.exists(gw.access_log))
-        gw.get("/x")
+        assert gw.get("/nowhere").status == 404           # no service: no link to one is opened
         gw.wait_records(1)
 
     again()
-    before = [process.descriptors(pid) for pid in family]
+    before = used()
     for _ in range(5):
         again()
-    wait_until(lambda: [process.descriptors(pid) for pid in family] <= before, explain=lambda: before)
+    wait_until(lambda: used() == before, explain=lambda: (before, used()))
 
 
 def test_a_log_that_cannot_be_opened_again_keeps_the_old_one(stage):

@@ -53,6 +53,7 @@ def test_mixed_load_leaves_nothing_behind(stage):
     gw = stage.gateway(workers=2, middleware_config={"rate_limit": {"rate": "1000000/s", "burst": 1000000}}, services=[
         stage.route(good, path="/u", name="u", middleware=["rate_limit", "circuit_breaker", "metrics"]),
         stage.route(bad, bad, path="/moody", name="moody", middleware=["metrics"])])
+    at_rest = {pid: process.descriptors(pid) for pid in gw.workers()}
     ending = threading.Event()
     threads = [threading.Thread(target=rude, args=(gw, ending)) for _ in range(4)]
     with Load(gw, keep=3, once=1, pipeline=1, upload=1, download=1) as load:
@@ -72,5 +73,6 @@ def test_mixed_load_leaves_nothing_behind(stage):
     for pid in warm:
         assert after[pid] - warm[pid] < 12 << 20, (process.title(pid), warm[pid], after[pid])
     # What is open is what idles: all clients are gone, only links to services remain.
-    wait_until(lambda: all(process.descriptors(pid) < 80 for pid in gw.workers()), explain=lambda: [process.descriptors(p) for p in gw.workers()])
+    wait_until(lambda: all(process.descriptors(pid) - was < 40 for pid, was in at_rest.items()),
+               explain=lambda: [(was, process.descriptors(pid)) for pid, was in at_rest.items()])
     gw.metrics().check_histograms()
