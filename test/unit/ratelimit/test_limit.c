@@ -67,6 +67,14 @@ START_TEST(test_what_is_no_limit_is_refused_with_a_reason)
 }
 END_TEST
 
+START_TEST(test_a_period_without_a_name_is_refused)
+{
+    struct limit l = { 1, 2 * NS_PER_S, 1 };
+
+    ck_assert_ptr_nonnull(limit_check(&l));
+}
+END_TEST
+
 START_TEST(test_packed_it_is_exact_up_to_a_million_and_almost_beyond)
 {
     static const uint64_t periods[] = { NS_PER_S, 60 * NS_PER_S, 3600 * NS_PER_S,
@@ -103,6 +111,7 @@ int main(void)
                         (int)ARRAY_LEN(good));
     tcase_add_test(t, test_the_largest_numbers_fit_the_text);
     tcase_add_loop_test(t, test_what_is_no_limit_is_refused_with_a_reason, 0, (int)ARRAY_LEN(bad));
+    tcase_add_test(t, test_a_period_without_a_name_is_refused);
     tcase_add_test(t, test_packed_it_is_exact_up_to_a_million_and_almost_beyond);
     suite_add_tcase(s, t);
     return run_and_count(s);

@@ -316,6 +316,48 @@ START_TEST(test_a_reload_may_change_the_parameters_at_any_time)
 }
 END_TEST
 
+START_TEST(test_a_slow_probe_opens_it_again_only_where_slow_is_a_reason)
+{
+    struct breaker_params p = S3;
+
+    go_often(&p, OUTCOME_FAILED, 5, at_s(1));
+    p.slow_percent = 80;
+    ck_assert_int_eq(go(&p, OUTCOME_SLOW, at_s(11)), BREAKER_PROBE);
+    ck_assert_int_eq(breaker_state(breaker), BREAKER_OPEN);
+    p.slow_percent = 0;
+    ck_assert_int_eq(go(&p, OUTCOME_SLOW, at_s(21)), BREAKER_PROBE);
+    ck_assert_int_eq(breaker_state(breaker), BREAKER_CLOSED);
+}
+END_TEST
+
+START_TEST(test_any_backoff_ends_at_the_maximum)
+{
+    struct breaker_params p = S3;
+    uint64_t now = at_s(1);
+
+    p.backoff = UINT32_MAX;
+    p.open_max_ns = 3600 * NS_PER_S;
+    go_often(&p, OUTCOME_FAILED, 5, now);
+    for (int i = 0; i < 20; i++) {
+        struct breaker_pass pass = breaker_allows(breaker, &p, 0, now);
+
+        ck_assert_uint_eq(pass.retry_ns, i ? at_s(3600) : at_s(10));
+        now += pass.retry_ns;
+        ck_assert_int_eq(go(&p, OUTCOME_FAILED, now), BREAKER_PROBE);
+    }
+}
+END_TEST
+
+START_TEST(test_an_outcome_that_says_nothing_changes_nothing)
+{
+    go_often(&S3, OUTCOME_FAILED, 4, at_s(1));
+    go_often(&S3, OUTCOME_IGNORED, 10, at_s(1));
+    ck_assert_uint_eq(breaker_failures(breaker), 4);
+    go_often(&S3, OUTCOME_SLOW, 1, at_s(1)); /* it answered */
+    ck_assert_uint_eq(breaker_failures(breaker), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("breaker");
@@ -340,6 +382,9 @@ int main(void)
     tcase_add_test(t, test_a_busy_window_keeps_its_shares_though_its_counters_are_small);
     tcase_add_test(t, test_a_colleague_whose_clock_is_behind_resets_no_window);
     tcase_add_test(t, test_a_reload_may_change_the_parameters_at_any_time);
+    tcase_add_test(t, test_any_backoff_ends_at_the_maximum);
+    tcase_add_test(t, test_an_outcome_that_says_nothing_changes_nothing);
+    tcase_add_test(t, test_a_slow_probe_opens_it_again_only_where_slow_is_a_reason);
     suite_add_tcase(s, t);
     return run_and_count(s);
 }

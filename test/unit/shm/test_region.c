@@ -293,6 +293,41 @@ START_TEST(test_time_begins_at_one_and_a_clock_behind_the_birth_is_the_beginning
 }
 END_TEST
 
+START_TEST(test_what_a_load_has_made_is_nobodys_before_it_is_committed)
+{
+    struct region *worker = region_open(dup(region_fd(region)));
+    struct table_info info;
+    size_t i = 0;
+
+    region_begin(region);
+    ck_assert_ptr_nonnull(region_table(region, TABLE_CELLS, STR("new"), 100));
+    ck_assert_ptr_null(region_table(worker, TABLE_CELLS, STR("new"), 100));
+    ck_assert(!region_next_table(worker, &i, &info));
+    region_commit(region);
+    ck_assert_ptr_nonnull(region_table(worker, TABLE_CELLS, STR("new"), 100));
+    region_close(worker);
+}
+END_TEST
+
+START_TEST(test_more_tables_than_the_directory_has_entries_fail_the_load)
+{
+    char name[32];
+    uint32_t i;
+
+    region_begin(region);
+    for (i = 0; i <= REGION_TABLES; i++) {
+        int len = snprintf(name, sizeof name, "t/%u", i);
+
+        if (!region_table(region, TABLE_WORDS, str_of(name, (size_t)len), 8))
+            break;
+    }
+    ck_assert_uint_eq(i, REGION_TABLES);
+    region_abort(region);
+    ck_assert_uint_eq(word_peek(&region_header(region)->bytes), 0);
+    ck_assert_ptr_nonnull(one_load("again", 8));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("region");
@@ -314,6 +349,8 @@ int main(void)
     tcase_add_test(t, test_a_region_of_another_layout_is_refused);
     tcase_add_test(t, test_nobody_can_cut_the_memory_under_our_feet);
     tcase_add_test(t, test_the_directory_can_be_walked);
+    tcase_add_test(t, test_more_tables_than_the_directory_has_entries_fail_the_load);
+    tcase_add_test(t, test_what_a_load_has_made_is_nobodys_before_it_is_committed);
     tcase_add_test(t, test_time_begins_at_one_and_a_clock_behind_the_birth_is_the_beginning);
     suite_add_tcase(s, t);
     return run_and_count(s);

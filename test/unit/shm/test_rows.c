@@ -183,14 +183,15 @@ START_TEST(test_long_labels_are_cut_between_characters)
     struct rows_series s;
     size_t i = 0;
 
-    for (size_t at = 0; at < sizeof longer; at += 2)
+    longer[0] = 'x'; /* so that the cut would fall into a character */
+    for (size_t at = 1; at + 2 < sizeof longer; at += 2)
         memcpy(longer + at, "\xc3\xa4", 2);
     longer[sizeof longer - 1] = 0;
     request("GET", "200", longer);
     ck_assert(rows_next(&rows, REQUESTS, 1, &i, &s));
     ck_assert_uint_le(s.values[2].len, ROWS_TEXT / 3);
     ck_assert_uint_ge(s.values[2].len, ROWS_TEXT / 3 - 1);
-    ck_assert_uint_eq(s.values[2].len % 2, 0);
+    ck_assert_uint_eq(s.values[2].len % 2, 1);
     ck_assert(str_equal(s.values[0], STR("GET")));
 }
 END_TEST
