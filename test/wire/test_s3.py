@@ -132,10 +132,10 @@ def test_the_seeds_load_tests_run(stage, command):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout
     assert "Error distribution" not in done.stdout and "Socket errors" not in done.stdout, done.stdout
-    m = gw.metrics()
-    statuses = {labels["status"] for labels, _ in m.series(names.S3_COUNTER)}
-    assert "200" in statuses and statuses <= {"200", "429"}, statuses
-    assert m.get(names.S3_COUNTER, status="200") == s.seen
+    answered, left = (lambda m: m.get(names.S3_COUNTER, status="200") or 0), (lambda m: m.get(names.S3_COUNTER, status="499") or 0)
+    m = gw.wait_metric(lambda m: answered(m) <= s.seen <= answered(m) + left(m))      # wrk leaves in the middle at its end
+    assert {labels["status"] for labels, _ in m.series(names.S3_COUNTER)} <= {"200", "429", "499"}
+    assert answered(m) > 0 and left(m) <= 100
 
 
 @pytest.mark.slow
