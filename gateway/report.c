@@ -20,8 +20,12 @@ struct place {
     uint32_t kind; /* see kind_of; 0: empty */
     uint32_t requests, duration, s3_counter, s3_timer;
     uint32_t bytes_in, bytes_out;
-    uint32_t attempts_ok, attempts_error, attempts_failed, retries, canceled;
+    uint32_t attempts_ok, attempts_error, attempts_failed, retries;
+    uint32_t reason; /* the last one that was not OK; 0: none yet */
+    uint32_t reason_series, reason_extra;
 };
+
+_Static_assert(sizeof(struct place) == CACHE_LINE, "one cache line");
 
 struct reporter {
     const struct shared *shared;
@@ -79,10 +83,10 @@ static void fill_place(const struct reporter *r, struct place *p, const struct e
     p->attempts_error = find2(r, FAMILY_ATTEMPTS, service, STR("error"));
     p->attempts_failed = find2(r, FAMILY_ATTEMPTS, service, STR("failed"));
     p->retries = find1(r, FAMILY_RETRIES, service);
-    p->canceled = find1(r, FAMILY_CANCELED, service);
+    (void)find1(r, FAMILY_CANCELED, service); /* shown before anybody cancels */
 }
 
-static const struct place *place_of(struct reporter *r, const struct exchange *x, unsigned status)
+static struct place *place_of(struct reporter *r, const struct exchange *x, unsigned status)
 {
     uint32_t kind = kind_of(x, status);
     uint64_t hash = (x->route->service_id ^ kind) * UINT64_C(0x9e3779b97f4a7c15);
@@ -110,27 +114,41 @@ static void count_attempts(const struct reporter *r, uint32_t seat, const struct
     }
 }
 
-static void count_failure(const struct reporter *r, const struct place *p, const struct exchange *x)
+/* A service and a status nearly always have one reason, so that one is kept. */
+static void note_reason(const struct reporter *r, struct place *p, const struct exchange *x)
+{
+    struct str service = x->route->service_name;
+
+    p->reason = (uint32_t)x->reason;
+    p->reason_series = find2(r, FAMILY_REASONS, service, reason_text(x->reason));
+    p->reason_extra = 0;
+    if (x->reason == REASON_AUTH_FAILED)
+        p->reason_extra = find1(r, FAMILY_AUTH_FAILURES, service);
+    else if (x->reason == REASON_CLIENT_GONE && x->route->service)
+        p->reason_extra = find1(r, FAMILY_CANCELED, service);
+}
+
+static void count_failure(const struct reporter *r, struct place *p, const struct exchange *x)
 {
     const struct rows *rows = &r->shared->rows;
-    struct str service = x->route->service_name;
     uint32_t seat = x->local->seat;
 
     if (x->record.shadow != REASON_OK)
-        rows_add(rows, seat, find2(r, FAMILY_SHADOW, service, reason_text(x->record.shadow)), 1);
+        rows_add(rows, seat,
+                 find2(r, FAMILY_SHADOW, x->route->service_name, reason_text(x->record.shadow)), 1);
     if (x->reason == REASON_OK)
         return;
-    rows_add(rows, seat, find2(r, FAMILY_REASONS, service, reason_text(x->reason)), 1);
-    if (x->reason == REASON_AUTH_FAILED)
-        rows_add(rows, seat, find1(r, FAMILY_AUTH_FAILURES, service), 1);
-    if (x->reason == REASON_CLIENT_GONE && x->route->service)
-        rows_add(rows, seat, p->canceled, 1);
+    if (UNLIKELY(p->reason != (uint32_t)x->reason))
+        note_reason(r, p, x);
+    rows_add(rows, seat, p->reason_series, 1);
+    if (p->reason_extra)
+        rows_add(rows, seat, p->reason_extra, 1);
 }
 
 static void count(struct reporter *r, const struct exchange *x, unsigned status)
 {
     const struct rows *rows = &r->shared->rows;
-    const struct place *p = place_of(r, x, status);
+    struct place *p = place_of(r, x, status);
     const struct record *record = &x->record;
     uint64_t took_ns = record->end_ns - record->begun_ns;
     uint32_t seat = x->local->seat;
