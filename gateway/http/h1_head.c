@@ -87,47 +87,56 @@ static bool may_skip_empty_line(const struct h1_scan *scan, bool is_request)
     return is_request && scan->lines == 0 && scan->skipped == 0;
 }
 
+/* A line is complete: is it one that the head may have? */
+static enum head_result check_line(struct str line, struct h1_scan *scan,
+                                   const struct h1_limits *limits, bool is_request)
+{
+    enum head_result r = check_line_length(line.len, scan->lines == 0, limits);
+
+    if (r != HEAD_DONE)
+        return r;
+    if (scan->lines == 0) {
+        scan->fields_at = scan->seen;
+        return looks_like_first_line(line, is_request) ? HEAD_DONE : HEAD_BAD;
+    }
+    return scan->lines > limits->count ? HEAD_TOO_LARGE : HEAD_DONE;
+}
+
 enum head_result h1_head_scan(struct str text, struct h1_scan *scan, const struct h1_limits *limits,
                               bool is_request, size_t *len)
 {
-    const char *end = text.at + text.len;
+    const char *end = text.at + text.len, *line = text.at + scan->line, *stop;
+    struct octets_cursor cursor = octets_cursor_at(text.at + scan->seen, end);
     enum head_result r;
 
     CHECK(scan->seen <= text.len);
     for (;;) {
-        const char *from = text.at + scan->seen;
-        const char *line = text.at + scan->line;
-        const char *stop;
-
         /* Obsolete folding: RFC 9112 5.2 lets us refuse it, and one parser's fold is another's field. */
-        if (from == line && from < end && scan->lines > 0 && is_ows(*from))
+        if (scan->lines > 0 && line < end && is_ows(*line))
             return HEAD_BAD;
-        stop = octets_find_control(from, end);
-        if (stop == end || (stop + 1 == end && *stop == '\r')) {
+        stop = octets_next_control(&cursor);
+        if (UNLIKELY(end - stop < 2 && (stop == end || *stop == '\r'))) {
             scan->seen = (uint32_t)(stop - text.at);
             return unfinished(text, scan, limits, is_request, scan->seen);
         }
         if (!is_line_end(stop, end))
             return HEAD_BAD;
+        octets_pass_control(&cursor); /* the LF */
         scan->seen = (uint32_t)(stop + 2 - text.at);
+        scan->line = scan->seen;
         if (stop == line) {
             if (scan->lines > 0)
                 break;
             if (!may_skip_empty_line(scan, is_request))
                 return HEAD_BAD;
-            scan->skipped = scan->line = scan->seen;
-            continue;
+            scan->skipped = scan->seen;
+        } else {
+            r = check_line(str_between(line, stop), scan, limits, is_request);
+            if (r != HEAD_DONE)
+                return r;
+            scan->lines++;
         }
-        r = check_line_length((size_t)(stop - line), scan->lines == 0, limits);
-        if (r != HEAD_DONE)
-            return r;
-        if (scan->lines == 0 && !looks_like_first_line(str_between(line, stop), is_request))
-            return HEAD_BAD;
-        scan->line = scan->seen;
-        if (scan->lines++ == 0)
-            scan->fields_at = scan->seen;
-        if (scan->lines - 1 > limits->count)
-            return HEAD_TOO_LARGE;
+        line = stop + 2;
     }
     if (scan->seen - scan->fields_at > limits->total)
         return HEAD_TOO_LARGE;
@@ -137,42 +146,53 @@ enum head_result h1_head_scan(struct str text, struct h1_scan *scan, const struc
 
 /* --- fields ------------------------------------------------------------------------------------ */
 
-const char *h1_field_read(const char *line, const char *end, struct field *field, const char **why)
+/* A line that ends at `stop`, or should. */
+static inline bool split_field(const char *line, const char *stop, const char *end,
+                               struct field *field, const char **why)
 {
-    const char *colon = octets_token_end(line, end), *value, *stop, *last;
+    const char *colon = octets_token_end(line, end), *value, *last = stop;
 
     if (UNLIKELY(colon == line || colon == end || *colon != ':')) {
         *why = colon < end && is_ows(*colon) ? "space in or before a field name" : "bad field name";
-        return NULL;
+        return false;
     }
-    value = colon + 1;
-    while (value < end && is_ows(*value))
-        value++;
-    stop = octets_find_control(value, end);
     if (UNLIKELY(!is_line_end(stop, end))) {
         *why = why_not_line_end(stop, end);
-        return NULL;
+        return false;
     }
-    last = stop;
+    value = colon + 1;
+    while (value < stop && is_ows(*value))
+        value++;
     while (last > value && is_ows(last[-1]))
         last--;
     field->name = str_between(line, colon);
     field->value = str_between(value, last);
-    return stop + 2;
+    return true;
+}
+
+const char *h1_field_read(const char *line, const char *end, struct field *field, const char **why)
+{
+    const char *stop = octets_find_control(line, end);
+
+    return split_field(line, stop, end, field, why) ? stop + 2 : NULL;
 }
 
 /* All lines from `p` to the empty one, which must be the end of the head. */
 static bool read_fields(const char *p, const char *end, struct fields *f, const char **why)
 {
-    while (!is_line_end(p, end)) {
+    struct octets_cursor cursor = octets_cursor_at(p, end);
+    const char *stop;
+
+    while ((stop = octets_next_control(&cursor)) != p || !is_line_end(p, end)) {
         struct field *field = fields_place(f);
 
-        p = h1_field_read(p, end, field, why);
-        if (!p)
+        if (!split_field(p, stop, end, field, why))
             return false;
+        octets_pass_control(&cursor); /* the LF */
         field->known = field_known(field->name);
         f->present |= (uint64_t)1 << field->known;
         f->count++;
+        p = stop + 2;
     }
     *why = "bytes behind the head";
     return p + 2 == end;
@@ -287,6 +307,10 @@ static enum head_result read_framing(const struct fields *f, uint8_t version, en
 
 static bool read_connection_list(struct str value, bool *close, bool *keep)
 {
+    if (str_equal(value, STR("keep-alive")) || str_equal(value, STR("close"))) {
+        *(value.len == 5 ? close : keep) = true; /* as nearly all write it */
+        return true;
+    }
     do {
         struct str option = str_trim(str_cut(value, ',', &value));
 

@@ -79,6 +79,24 @@ static bool is_control(char c)
     return (u < 0x20 && u != '\t') || u == 0x7f;
 }
 
+/* Of fewer than sixty-four (or without SSE2): as they are, or as a copy that may be read beyond its end. */
+uint64_t octets_controls_tail(const char *p, size_t len)
+{
+#ifdef __SSE2__
+    char copy[64];
+
+    memset(copy, 'x', sizeof copy);
+    memcpy(copy, p, len);
+    return octets_controls64(copy);
+#else
+    uint64_t found = 0;
+
+    for (size_t i = 0; i < len; i++)
+        found |= (uint64_t)is_control(p[i]) << i;
+    return found;
+#endif
+}
+
 const char *octets_find_control_plain(const char *p, const char *end)
 {
     while (p < end && !is_control(*p))

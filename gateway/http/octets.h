@@ -129,6 +129,69 @@ static inline const char *octets_skip_target(const char *p, const char *end)
 }
 #endif
 
+/* Looking for one control after another in a text: sixty-four octets are looked at together, and what was found
+ * in them beyond the first is remembered. */
+struct octets_cursor {
+    const char *base;  /* of what was looked at last        */
+    const char *block; /* the first octet not looked at     */
+    const char *end;
+    uint64_t found; /* bit n: base[n] is a control       */
+};
+
+uint64_t octets_controls_tail(const char *p, size_t len);
+
+#ifdef __SSE2__
+static inline uint64_t octets_controls64(const char *p)
+{
+    return (uint64_t)octets_controls16(p) | (uint64_t)octets_controls16(p + 16) << 16 |
+           (uint64_t)octets_controls16(p + 32) << 32 | (uint64_t)octets_controls16(p + 48) << 48;
+}
+#else
+static inline uint64_t octets_controls64(const char *p)
+{
+    return octets_controls_tail(p, 64);
+}
+#endif
+
+static inline struct octets_cursor octets_cursor_at(const char *p, const char *end)
+{
+    return (struct octets_cursor){ .block = p, .end = end };
+}
+
+/* The next control, or end. Inlined always, so that the cursor lives in registers. */
+__attribute__((always_inline)) static inline const char *
+octets_next_control(struct octets_cursor *c)
+{
+    const char *at;
+
+    while (c->found == 0) {
+        size_t left = (size_t)(c->end - c->block);
+
+        if (left == 0)
+            return c->end;
+        c->base = c->block;
+        if (LIKELY(left >= 64)) {
+            c->found = octets_controls64(c->block);
+            c->block += 64;
+        } else {
+            c->found = octets_controls_tail(c->block, left);
+            c->block = c->end;
+        }
+    }
+    at = c->base + __builtin_ctzll(c->found);
+    c->found &= c->found - 1;
+    return at;
+}
+
+/* The next control is known (the LF behind a CR): step over it. */
+__attribute__((always_inline)) static inline void octets_pass_control(struct octets_cursor *c)
+{
+    if (LIKELY(c->found))
+        c->found &= c->found - 1;
+    else
+        (void)octets_next_control(c);
+}
+
 /* The first octet of [p, end) that is no part of a token, or of a target; or end. */
 static inline const char *octets_token_end(const char *p, const char *end)
 {
