@@ -112,9 +112,12 @@ size_t caretaker_unfinished(const struct caretaker *c)
 void caretaker_stop(struct caretaker *c)
 {
     struct loop *l = &c->worker->loop;
+    size_t left;
 
-    while (scribe_drain(&c->scribe, l->now_ns) == SCRIBE_BUSY)
-        continue;
+    do { /* as long as it gets less */
+        left = scribe_unfinished(&c->scribe);
+        scribe_drain(&c->scribe, l->now_ns);
+    } while (scribe_unfinished(&c->scribe) < left);
     scribe_end(&c->scribe, l->now_ns);
     bell_want_no_more(c->shared->records, c->worker->seat);
     if (c->bells)
