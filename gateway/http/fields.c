@@ -184,8 +184,10 @@ static void append(struct fields *f, struct str name, struct str value, enum kno
 
 void fields_add(struct fields *f, struct str name, struct str value)
 {
-    if (octets_are(name, OCTET_TOKEN) && is_value(value))
-        append(f, name, value, field_known(name));
+    if (!octets_are(name, OCTET_TOKEN) || !is_value(value))
+        return;
+    f->rare_names = true; /* perhaps */
+    append(f, name, value, field_known(name));
 }
 
 void fields_add_known(struct fields *f, enum known_field known, struct str value)
@@ -193,6 +195,11 @@ void fields_add_known(struct fields *f, enum known_field known, struct str value
     CHECK(known != FIELD_OTHER);
     if (is_value(value))
         append(f, field_name(known), value, known);
+}
+
+void fields_put_known(struct fields *f, enum known_field known, struct str value)
+{
+    append(f, names[known], value, known);
 }
 
 void fields_set_known(struct fields *f, enum known_field known, struct str value)

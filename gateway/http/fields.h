@@ -29,7 +29,8 @@ struct field {
 struct fields {
     struct field *at;
     uint32_t count, room;
-    uint64_t present;    /* bit n: a field with known == n may be there; clear: surely not */
+    bool rare_names;  /* a name with other characters than letters, digits and '-' may be there */
+    uint64_t present; /* bit n: a field with known == n may be there; clear: surely not */
     struct arena *arena; /* where growth comes from */
 };
 
@@ -55,6 +56,8 @@ struct str fields_value(const struct fields *f, enum known_field known);
  * another control): header injection ends here, whoever made the value. */
 void fields_add(struct fields *f, struct str name, struct str value);
 void fields_add_known(struct fields *f, enum known_field known, struct str value);
+/* The same without looking: for values that are known to be writable (made here of what the parser has read). */
+void fields_put_known(struct fields *f, enum known_field known, struct str value);
 /* Makes room for one more. */
 void fields_grow(struct fields *f);
 /* The place of the next field, for the parser, which has checked what it puts there; it adds to count and present. */

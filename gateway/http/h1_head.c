@@ -146,11 +146,12 @@ enum head_result h1_head_scan(struct str text, struct h1_scan *scan, const struc
 
 /* --- fields ------------------------------------------------------------------------------------ */
 
-/* A line that ends at `stop`, or should. */
+/* A line that ends at `stop`, or should. *rare is set if its name has other characters than letters, digits, '-'. */
 static inline bool split_field(const char *line, const char *stop, const char *end,
-                               struct field *field, const char **why)
+                               struct field *field, bool *rare, const char **why)
 {
-    const char *colon = octets_token_end(line, end), *value, *last = stop;
+    const char *common = octets_skip_name(line, end);
+    const char *colon = octets_token_end_from(common, end), *value, *last = stop;
 
     if (UNLIKELY(colon == line || colon == end || *colon != ':')) {
         *why = colon < end && is_ows(*colon) ? "space in or before a field name" : "bad field name";
@@ -165,6 +166,7 @@ static inline bool split_field(const char *line, const char *stop, const char *e
         value++;
     while (last > value && is_ows(last[-1]))
         last--;
+    *rare |= common != colon;
     field->name = str_between(line, colon);
     field->value = str_between(value, last);
     return true;
@@ -173,8 +175,9 @@ static inline bool split_field(const char *line, const char *stop, const char *e
 const char *h1_field_read(const char *line, const char *end, struct field *field, const char **why)
 {
     const char *stop = octets_find_control(line, end);
+    bool rare = false;
 
-    return split_field(line, stop, end, field, why) ? stop + 2 : NULL;
+    return split_field(line, stop, end, field, &rare, why) ? stop + 2 : NULL;
 }
 
 /* All lines from `p` to the empty one, which must be the end of the head. */
@@ -182,11 +185,12 @@ static bool read_fields(const char *p, const char *end, struct fields *f, const 
 {
     struct octets_cursor cursor = octets_cursor_at(p, end);
     const char *stop;
+    bool rare = false;
 
     while ((stop = octets_next_control(&cursor)) != p || !is_line_end(p, end)) {
         struct field *field = fields_place(f);
 
-        if (!split_field(p, stop, end, field, why))
+        if (!split_field(p, stop, end, field, &rare, why))
             return false;
         octets_pass_control(&cursor); /* the LF */
         field->known = field_known(field->name);
@@ -194,6 +198,7 @@ static bool read_fields(const char *p, const char *end, struct fields *f, const 
         f->count++;
         p = stop + 2;
     }
+    f->rare_names |= rare;
     *why = "bytes behind the head";
     return p + 2 == end;
 }

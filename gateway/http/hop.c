@@ -48,6 +48,8 @@ static void remove_named(struct fields *f)
 
         if (f->at[i].known != FIELD_CONNECTION || f->at[i].name.len == 0)
             continue;
+        if (str_equal(list, STR("keep-alive")) || str_equal(list, STR("close")))
+            continue; /* as nearly all write it: names nothing else */
         while (list.len) {
             struct str name = str_trim(str_cut(list, ',', &list));
 
@@ -94,6 +96,8 @@ static bool is_disguised(struct str name)
 
 static void remove_disguised(struct fields *f)
 {
+    if (LIKELY(!f->rare_names))
+        return;
     for (uint32_t i = 0; i < f->count; i++)
         if (f->at[i].known == FIELD_OTHER && f->at[i].name.len && is_disguised(f->at[i].name))
             f->at[i].name.len = 0;
@@ -118,7 +122,7 @@ static void add_via(struct fields *f, uint8_t version, struct str via, struct ar
     text[2] = (char)('0' + version % 10);
     text[3] = ' ';
     put(text + 4, via);
-    fields_add_known(f, FIELD_VIA, str_of(text, via.len + 4));
+    fields_put_known(f, FIELD_VIA, str_of(text, via.len + 4));
 }
 
 static size_t size_of_all(const struct fields *f, enum known_field known)
@@ -189,7 +193,7 @@ static void add_forwarded(struct request *req, const struct hop_client *client, 
     if (!keep)
         fields_remove(f, FIELD_FORWARDED);
     if (client->send_forwarded)
-        fields_add_known(f, FIELD_FORWARDED, forwarded_element(req, client, arena));
+        fields_put_known(f, FIELD_FORWARDED, forwarded_element(req, client, arena));
 }
 
 static void add_about_client(struct request *req, const struct hop_client *client,
@@ -203,13 +207,13 @@ static void add_about_client(struct request *req, const struct hop_client *clien
     if (client->forward == HOP_APPEND && fields_have(f, FIELD_X_FORWARDED_FOR))
         chain = append_to_all(f, FIELD_X_FORWARDED_FOR, address, arena);
     remove_set(f, about_client & ~BIT(FORWARDED));
-    fields_add_known(f, FIELD_X_FORWARDED_FOR, chain);
-    fields_add_known(f, FIELD_X_REAL_IP, address);
-    fields_add_known(f, FIELD_X_FORWARDED_PROTO, req->scheme);
+    fields_put_known(f, FIELD_X_FORWARDED_FOR, chain);
+    fields_put_known(f, FIELD_X_REAL_IP, address);
+    fields_put_known(f, FIELD_X_FORWARDED_PROTO, req->scheme);
     if (req->host.len)
-        fields_add_known(f, FIELD_X_FORWARDED_HOST, req->host);
+        fields_put_known(f, FIELD_X_FORWARDED_HOST, req->host);
     if (client->port.len)
-        fields_add_known(f, FIELD_X_FORWARDED_PORT, str_keep(arena, client->port));
+        fields_put_known(f, FIELD_X_FORWARDED_PORT, str_keep(arena, client->port));
     add_forwarded(req, client, arena);
 }
 
@@ -223,7 +227,7 @@ void hop_request(struct request *req, const struct hop_client *client, struct ar
     remove_one_hop(f);
     remove_disguised(f);
     if (trailers)
-        fields_add_known(f, FIELD_TE, STR("trailers"));
+        fields_put_known(f, FIELD_TE, STR("trailers"));
     add_via(f, req->version, client->via, arena);
     if (client->forward == HOP_DROP)
         remove_set(f, about_client);

@@ -193,12 +193,16 @@ __attribute__((always_inline)) static inline void octets_pass_control(struct oct
 }
 
 /* The first octet of [p, end) that is no part of a token, or of a target; or end. */
-static inline const char *octets_token_end(const char *p, const char *end)
+static inline const char *octets_token_end_from(const char *p, const char *end)
 {
-    p = octets_skip_name(p, end);
     while (p < end && octet_is(*p, OCTET_TOKEN))
         p++;
     return p;
+}
+
+static inline const char *octets_token_end(const char *p, const char *end)
+{
+    return octets_token_end_from(octets_skip_name(p, end), end);
 }
 
 static inline const char *octets_target_end(const char *p, const char *end)

@@ -175,6 +175,27 @@ START_TEST(test_underscores_do_not_disguise_a_field)
 }
 END_TEST
 
+/* The parser notes that there are such names, wherever they stand. */
+START_TEST(test_underscores_are_seen_in_every_line_of_a_head)
+{
+    static const char *const heads[] = {
+        "GET / HTTP/1.1\r\nX_Forwarded_For: 1\r\nHost: a-long-enough-host.test\r\nA: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nX_Forwarded_For: 1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nA_Name_That_Is_Long: b\r\nX-Forwarded_For:\r\n\r\n",
+    };
+    const char *why;
+
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+        fields_init(&req.fields, &arena, 0);
+        ck_assert_int_eq(h1_request_parse(str_from(heads[i]), &req, &why), HEAD_DONE);
+        hop();
+        ck_assert_gone("X_Forwarded_For");
+        ck_assert_gone("X-Forwarded_For");
+        ck_assert_heard("X-Forwarded-For", "192.0.2.7");
+    }
+}
+END_TEST
+
 /* --- adding ------------------------------------------------------------------------------------- */
 
 START_TEST(test_a_service_hears_who_asked_for_what)
@@ -334,6 +355,7 @@ int main(void)
     tcase_add_test(tests, test_te_trailers_is_passed_on_and_said_in_connection);
     tcase_add_test(tests, test_trailers_hidden_in_another_word_are_not_accepted);
     tcase_add_test(tests, test_underscores_do_not_disguise_a_field);
+    tcase_add_test(tests, test_underscores_are_seen_in_every_line_of_a_head);
     tcase_add_test(tests, test_a_service_hears_who_asked_for_what);
     tcase_add_test(tests, test_an_ipv6_client_is_quoted_in_forwarded_only);
     tcase_add_test(tests, test_a_client_without_host_or_port_leaves_them_out);
