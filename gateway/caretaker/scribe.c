@@ -197,60 +197,92 @@ static bool must_wait(struct scribe *s)
     return false;
 }
 
-static void write_record(struct scribe *s, struct str bytes, uint32_t seat)
+/* The next record of a ring; those of another binary, while one takes over from the other, are passed over. */
+static void read_on(const struct scribe *s, struct reading *r)
 {
-    struct record_line record;
+    struct str bytes;
 
-    if (!record_decode(bytes, &record))
-        return; /* of another binary, while one takes over from the other */
+    do {
+        r->before = r->at;
+        r->there = ring_next(&s->shared->rings[r->seat], &r->at, &bytes);
+    } while (r->there && !record_decode(bytes, &r->line));
+    if (!r->there)
+        r->before = r->at; /* a ring that cannot be read goes on at its end */
+    r->ended_ns = r->there ? r->line.numbers.wall_ns + r->line.numbers.latency_ns : UINT64_MAX;
+}
+
+/* Begin with every ring that has something; returns how many. */
+static size_t begin_reading(struct scribe *s)
+{
+    uint32_t high = seats_high(s->shared->seats);
+    size_t count = 0;
+
+    for (uint32_t seat = 0; seat < high; seat++) {
+        struct ring *ring = &s->shared->rings[seat];
+        struct reading *r = &s->readings[count];
+
+        if (ring_waiting(ring) == 0)
+            continue;
+        *r = (struct reading){ .seat = seat, .at = ring_begin(ring) };
+        read_on(s, r);
+        count++;
+    }
+    return count;
+}
+
+/* Whose record comes next, or NULL. */
+static struct reading *earliest(struct scribe *s, size_t count)
+{
+    struct reading *first = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        struct reading *r = &s->readings[i];
+
+        if (r->there && (!first || r->ended_ns < first->ended_ns))
+            first = r;
+    }
+    return first;
+}
+
+static void write_record(struct scribe *s, const struct reading *r)
+{
     for (size_t i = 0; i < s->count; i++) {
         struct access_log *log = s->logs[i];
         char *to = sink_room(&log->sink, LINE_MAX_BYTES);
 
         if (to)
-            sink_add(&log->sink, line_json(to, &record, log->fields, seat, &s->dates));
+            sink_add(&log->sink, line_json(to, &r->line, log->fields, r->seat, &s->dates));
         else
             sink_drop(&log->sink);
     }
 }
 
-/* Returns how many records it took; stops at `most`, or when a log must be waited for. */
-static size_t drain_ring(struct scribe *s, uint32_t seat, size_t most, uint64_t now_ns, bool *waits)
+/* Offer all lines to the system, then give the rings' room back. */
+static void settle(struct scribe *s, size_t count, uint64_t now_ns)
 {
-    struct ring *ring = &s->shared->rings[seat];
-    uint64_t at = ring_begin(ring);
-    struct str bytes;
-    size_t n = 0;
-
-    while (n < most) {
-        if (must_wait(s)) {
-            flush_all(s, now_ns);
-            ring_done(ring, at);
-            *waits = must_wait(s);
-            if (*waits)
-                break;
-        }
-        if (!ring_next(ring, &at, &bytes))
-            break;
-        write_record(s, bytes, seat);
-        n++;
-    }
     flush_all(s, now_ns);
-    ring_done(ring, at);
-    return n;
+    for (size_t i = 0; i < count; i++)
+        ring_done(&s->shared->rings[s->readings[i].seat], s->readings[i].before);
 }
 
 enum scribe_result scribe_drain(struct scribe *s, uint64_t now_ns)
 {
-    uint32_t high = seats_high(s->shared->seats);
+    size_t count = begin_reading(s), n = 0;
     bool waits = false;
-    size_t n = 0;
+    struct reading *r;
 
-    for (uint32_t seat = 0; seat < high && n < RECORDS_AT_ONCE && !waits; seat++)
-        if (ring_waiting(&s->shared->rings[seat]) > 0)
-            n += drain_ring(s, seat, RECORDS_AT_ONCE - n, now_ns, &waits);
-    if (n == 0 && !waits)
-        flush_all(s, now_ns);
+    while (n < RECORDS_AT_ONCE && (r = earliest(s, count))) {
+        if (must_wait(s)) {
+            settle(s, count, now_ns);
+            waits = must_wait(s);
+            if (waits)
+                break;
+        }
+        write_record(s, r);
+        read_on(s, r);
+        n++;
+    }
+    settle(s, count, now_ns);
     return n == RECORDS_AT_ONCE || waits ? SCRIBE_MORE : n ? SCRIBE_BUSY : SCRIBE_IDLE;
 }
 

@@ -1,5 +1,6 @@
 /* The scribe: takes the records of all workers out of their rings and writes the access logs.
  *
+ * Records of several rings are written in the order in which their requests ended, as far as they are there.
  * A record's place in the ring is given back after its line was offered to every log's system call, so a
  * caretaker that dies writes some lines twice and loses none that were not already given up. A log that is a
  * little behind holds the scribe back, and the rings fill; one that takes nothing loses its lines, and they are
@@ -15,6 +16,7 @@
 #include "conf/settings.h"
 #include "gateway/base/date.h"
 #include "gateway/caretaker/sink.h"
+#include "gateway/exchange/record.h"
 #include "gateway/exchange/shared.h"
 
 #define SCRIBE_LOGS_MAX 8
@@ -31,11 +33,21 @@ struct access_log {
         said[LOG_STUCK]; /* what of the sink's counts is in the shared words, by enum log_word */
 };
 
+/* A ring being read: the next record of it that is still to be written. */
+struct reading {
+    uint32_t seat;
+    bool there;          /* there is one                             */
+    uint64_t before, at; /* positions before it, and behind it       */
+    uint64_t ended_ns;   /* wall time at which its request was over  */
+    struct record_line line;
+};
+
 struct scribe {
     const struct shared *shared;
     struct access_log *logs[SCRIBE_LOGS_MAX];
     size_t count;
     struct date_cache dates;
+    struct reading readings[SEATS_MAX];
     /* The descriptor of a file's path, or -1. */
     int (*descriptor)(void *owner, struct str path);
     void *owner;

@@ -126,6 +126,82 @@ START_TEST(test_records_of_all_workers_are_written)
 }
 END_TEST
 
+static void put_ended(struct stage *s, uint32_t seat, const char *path, uint64_t wall_ns,
+                      uint64_t latency_ns)
+{
+    struct record_line line = { .numbers = { .wall_ns = wall_ns, .latency_ns = latency_ns },
+                                .texts[RECORD_PATH] = str_from(path) };
+    char bytes[RECORD_BYTES_MAX];
+    bool half;
+
+    ck_assert(
+        ring_put(&s->shared->rings[seat], bytes, (uint32_t)record_encode(bytes, &line), &half));
+}
+
+START_TEST(test_lines_stand_in_the_order_in_which_requests_ended)
+{
+    struct stage s;
+
+    begin(&s);
+    s.files[0].path = "/one";
+    s.files[0].fd = new_file();
+    configure(&s, 1, one_path);
+    put_ended(&s, 0, "/2", 1, 19); /* began first, ended second */
+    put_ended(&s, 0, "/4", 30, 10);
+    put_ended(&s, 1, "/1", 5, 5);
+    put_ended(&s, 1, "/3", 25, 5);
+    put_ended(&s, 1, "/5", 45, 5);
+    scribe_drain(&s.scribe, NOW);
+    ck_assert_str_eq(written(s.files[0].fd),
+                     "{\"path\":\"/1\"}\n{\"path\":\"/2\"}\n{\"path\":\"/3\"}\n"
+                     "{\"path\":\"/4\"}\n{\"path\":\"/5\"}\n");
+    end(&s);
+}
+END_TEST
+
+/* What no writer of ours wrote is passed over, and what follows is not lost. */
+START_TEST(test_records_of_another_layout_are_passed_over)
+{
+    struct stage s;
+    bool half;
+
+    begin(&s);
+    s.files[0].path = "/one";
+    s.files[0].fd = new_file();
+    configure(&s, 1, one_path);
+    ck_assert(ring_put(&s.shared->rings[0], "not a record", 12, &half));
+    ck_assert(put(&s, 0, "/a"));
+    ck_assert(ring_put(&s.shared->rings[0], "nor is this", 11, &half));
+    scribe_drain(&s.scribe, NOW);
+    ck_assert_str_eq(written(s.files[0].fd), "{\"path\":\"/a\"}\n");
+    ck_assert_uint_eq(scribe_unfinished(&s.scribe), 0);
+    end(&s);
+}
+END_TEST
+
+START_TEST(test_a_broken_ring_is_read_again_from_its_end)
+{
+    struct stage s;
+    struct ring *ring;
+    static const uint32_t nonsense = 3 << 20;
+
+    begin(&s);
+    s.files[0].path = "/one";
+    s.files[0].fd = new_file();
+    configure(&s, 1, one_path);
+    ring = &s.shared->rings[0];
+    ck_assert(put(&s, 0, "/lost"));
+    memcpy(ring->bytes, &nonsense, sizeof nonsense);
+    scribe_drain(&s.scribe, NOW);
+    ck_assert_uint_eq(word_peek(&ring->broken), 1);
+    ck_assert_uint_eq(ring_waiting(ring), 0);
+    ck_assert(put(&s, 0, "/a"));
+    scribe_drain(&s.scribe, NOW);
+    ck_assert_str_eq(written(s.files[0].fd), "{\"path\":\"/a\"}\n");
+    end(&s);
+}
+END_TEST
+
 START_TEST(test_a_successor_goes_on_where_the_ring_stands)
 {
     struct stage s;
@@ -290,6 +366,9 @@ int main(void)
     int failed;
 
     tcase_add_test(c, test_records_of_all_workers_are_written);
+    tcase_add_test(c, test_lines_stand_in_the_order_in_which_requests_ended);
+    tcase_add_test(c, test_records_of_another_layout_are_passed_over);
+    tcase_add_test(c, test_a_broken_ring_is_read_again_from_its_end);
     tcase_add_test(c, test_a_successor_goes_on_where_the_ring_stands);
     tcase_add_test(c, test_a_log_that_takes_nothing_does_not_stop_the_others);
     tcase_add_test(c, test_a_slow_log_holds_the_scribe_back_and_loses_nothing);
