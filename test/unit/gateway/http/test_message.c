@@ -2,6 +2,7 @@
 #include <check.h>
 
 #include "gateway/http/message.h"
+#include "gateway/http/octets.h"
 
 START_TEST(test_a_method_is_what_its_text_says)
 {
@@ -46,6 +47,22 @@ START_TEST(test_statuses_have_their_standard_phrase_or_none)
 }
 END_TEST
 
+START_TEST(test_phrases_are_words_that_a_line_can_hold)
+{
+    unsigned known = 0;
+
+    for (unsigned status = 0; status < 1000; status++) {
+        struct str phrase = status_reason(status);
+
+        known += phrase.len > 0;
+        ck_assert(phrase.len == 0 || (status >= 100 && status <= 599));
+        for (size_t i = 0; i < phrase.len; i++)
+            ck_assert(octet_is(phrase.at[i], OCTET_TOKEN) || phrase.at[i] == ' ');
+    }
+    ck_assert_uint_gt(known, 40);
+}
+END_TEST
+
 START_TEST(test_no_body_follows_head_1xx_204_and_304)
 {
     ck_assert(response_has_body(200, METHOD_GET));
@@ -68,6 +85,7 @@ int main(void)
     tcase_add_test(tests, test_case_and_length_of_a_method_matter);
     tcase_add_test(tests, test_safe_methods_are_idempotent_and_post_is_neither);
     tcase_add_test(tests, test_statuses_have_their_standard_phrase_or_none);
+    tcase_add_test(tests, test_phrases_are_words_that_a_line_can_hold);
     tcase_add_test(tests, test_no_body_follows_head_1xx_204_and_304);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
