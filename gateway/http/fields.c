@@ -177,7 +177,7 @@ static bool is_value(struct str value)
 
 static void append(struct fields *f, struct str name, struct str value, enum known_field known)
 {
-    *fields_place(f) = (struct field){ .name = name, .value = value, .known = known };
+    *fields_place(f) = (struct field){ .name = name, .value = value, .known = known, .ours = true };
     f->count++;
     f->present |= (uint64_t)1 << known;
 }
@@ -212,6 +212,7 @@ void fields_set_known(struct fields *f, enum known_field known, struct str value
         return;
     }
     found->value = value;
+    found->ours = true;
     for (struct field *other = found + 1; other < f->at + f->count; other++)
         if (other->known == known)
             other->name.len = 0;

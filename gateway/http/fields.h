@@ -24,6 +24,7 @@ enum known_field {
 struct field {
     struct str name, value; /* the value without OWS around it */
     enum known_field known;
+    bool ours; /* added here and not read: the peer's Connection cannot name it away */
 };
 
 struct fields {

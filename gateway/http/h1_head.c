@@ -194,6 +194,7 @@ static bool read_fields(const char *p, const char *end, struct fields *f, const 
             return false;
         octets_pass_control(&cursor); /* the LF */
         field->known = field_known(field->name);
+        field->ours = false;
         f->present |= (uint64_t)1 << field->known;
         f->count++;
         p = stop + 2;

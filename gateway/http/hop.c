@@ -40,6 +40,18 @@ static void remove_set(struct fields *f, uint64_t set)
     f->present &= ~set;
 }
 
+/* All that the peer has sent by that name; what a step of ours has added or set stays. */
+static void remove_theirs(struct fields *f, struct str name)
+{
+    enum known_field known = field_known(name);
+
+    if (is_in(kept | one_hop, known))
+        return;
+    for (uint32_t i = 0; i < f->count; i++)
+        if (!f->at[i].ours && f->at[i].known == known && str_equal_folded(f->at[i].name, name))
+            f->at[i].name.len = 0;
+}
+
 /* Every field that a Connection field names. */
 static void remove_named(struct fields *f)
 {
@@ -53,8 +65,8 @@ static void remove_named(struct fields *f)
         while (list.len) {
             struct str name = str_trim(str_cut(list, ',', &list));
 
-            if (octets_are(name, OCTET_TOKEN) && !is_in(kept | one_hop, field_known(name)))
-                fields_remove_name(f, name);
+            if (octets_are(name, OCTET_TOKEN))
+                remove_theirs(f, name);
         }
     }
 }

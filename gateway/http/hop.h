@@ -5,8 +5,7 @@
  * X-Forwarded-For, -Proto, -Host, -Port, X-Real-IP.
  *
  * Connection cannot name away what framing, routing, policy and trust depend on (Content-Length, Host,
- * Authorization, X-API-Key, Cookie, Via, X-Forwarded-* …). It could name a field that a step of ours has added:
- * call hop_request before the first step.
+ * Authorization, X-API-Key, Cookie, Via, X-Forwarded-* …), nor what a step of ours has added or set.
  */
 #ifndef GATEWAY_HTTP_HOP_H
 #define GATEWAY_HTTP_HOP_H

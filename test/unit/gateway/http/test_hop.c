@@ -37,9 +37,11 @@ static void teardown(void)
         ck_assert_msg(str_equal(a_, b_), "'%.*s' is not '%.*s'", STR_ARGS(a_), STR_ARGS(b_));      \
     } while (0)
 
+/* As if the client had sent it. */
 static void say(const char *name, const char *value)
 {
     fields_add(&req.fields, str_from(name), str_from(value));
+    req.fields.at[req.fields.count - 1].ours = false;
 }
 
 static struct str heard(const char *name)
@@ -129,6 +131,22 @@ START_TEST(test_connection_cannot_name_away_what_policy_depends_on)
     ck_assert_heard("X-Forwarded-For", "198.51.100.1, 192.0.2.7");
     ck_assert_heard("X-Real-IP", "192.0.2.7");
     ck_assert_uint_eq(count_of(&req.fields, FIELD_VIA), 2);
+}
+END_TEST
+
+/* Whatever a client writes into Connection, what we know of it arrives. */
+START_TEST(test_connection_cannot_name_away_what_a_step_has_added)
+{
+    say("Connection", "X-User, X-Plan, traceparent");
+    say("X-User", "forged");
+    fields_add(&req.fields, STR("X-User"), STR("alice"));
+    fields_add(&req.fields, STR("X-Plan"), STR("gold"));
+    say("traceparent", "theirs");
+    fields_set_known(&req.fields, FIELD_TRACEPARENT, STR("ours"));
+    hop();
+    ck_assert_heard("X-User", "alice");
+    ck_assert_heard("X-Plan", "gold");
+    ck_assert_heard("traceparent", "ours");
 }
 END_TEST
 
@@ -328,6 +346,8 @@ START_TEST(test_an_answer_loses_its_hop_and_gains_via)
     fields_add(f, STR("Upgrade"), STR("h2c"));
     fields_add(f, STR("Server"), STR("x"));
     fields_add(f, STR("Set-Cookie"), STR("a=b"));
+    for (uint32_t i = 0; i < f->count; i++)
+        f->at[i].ours = false;
     resp.version = 10;
     hop_response(&resp, STR("sluice"), &arena);
     ck_assert_ptr_null(fields_find_name(f, STR("X-Secret")));
@@ -352,6 +372,7 @@ int main(void)
     tcase_add_test(tests, test_what_belongs_to_one_hop_stays_here);
     tcase_add_test(tests, test_connection_names_fields_away);
     tcase_add_test(tests, test_connection_cannot_name_away_what_policy_depends_on);
+    tcase_add_test(tests, test_connection_cannot_name_away_what_a_step_has_added);
     tcase_add_test(tests, test_te_trailers_is_passed_on_and_said_in_connection);
     tcase_add_test(tests, test_trailers_hidden_in_another_word_are_not_accepted);
     tcase_add_test(tests, test_underscores_do_not_disguise_a_field);
