@@ -127,3 +127,42 @@ def test_no_access_log_is_no_line(stage):
     gw.get()
     assert gw.stop() == 0
     assert gw.records() == [] and '"path"' not in gw.stdout()
+
+
+def test_a_reload_may_move_the_log(stage):
+    gw = stage.proxy(stage.service())
+    gw.get("/one")
+    gw.wait_records(1)
+    other = gw.dir + "/other.log"
+    gw.reload(**{**gw.config, "logging": {"access": [{"to": "file:" + other}]}})
+    gw.get("/two")
+    assert gw.wait_records(1, path=other)[0]["path"] == "/two"
+    assert [line["path"] for line in gw.records()] == ["/one"]
+
+
+def test_there_may_be_two_logs(stage):
+    gw = stage.gateway(services=[stage.route(stage.service(), path="/")])
+    second = gw.dir + "/second.log"
+    gw.reload(**{**gw.config, "logging": {"access": [{"to": "file:" + gw.access_log}, {"to": "file:" + second}]}})
+    gw.get("/both")
+    assert gw.wait_records(1)[0] == gw.wait_records(1, path=second)[0]
+
+
+def test_the_fields_of_a_line_are_chosen(stage):
+    gw = stage.proxy(stage.service(), logging={"access": [{"to": "file:@DIR@/chosen.log", "fields": ["status", "path"]}]})
+    gw.get("/x")
+    assert gw.wait_records(1, path=gw.dir + "/chosen.log") == [{"path": "/x", "status": 200}]
+
+
+def test_a_query_is_not_in_the_log(stage):
+    """It may hold secrets."""
+    gw = stage.proxy(stage.service())
+    gw.get("/x?token=very-secret")
+    assert gw.wait_records(1)[0]["path"] == "/x" and "very-secret" not in gw.records_tail()
+
+
+def test_bytes_are_counted_without_framing(stage):
+    gw = stage.proxy(stage.service(answers=acts.chunked(b"a" * 1000, b"b" * 24)))
+    gw.request("POST", "/", chunks=[b"x" * 10, b"y" * 20])
+    line = gw.wait_records(1)[0]
+    assert (line["bytes_in"], line["bytes_out"], line["attempts"], line["upstream_status"]) == (30, 1024, 1, 200)

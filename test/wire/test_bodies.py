@@ -212,3 +212,30 @@ def test_no_size_is_special(shared, size):
             answer = c.post("/", body) if counted else c.request("POST", "/", chunks=[body] if body else [])
             assert s.last.body == body
             assert answer.body == s.last.head + body
+
+
+def test_a_client_that_pipelines_and_never_reads_is_stopped(stage, big):
+    s = stage.service(answers=acts.text("x" * 20000))
+    gw = big(s)
+    before = gw.rss()
+    c = gw.client(timeout=1, receive_buffer=4096)
+    sent = 0
+    with pytest.raises(TimeoutError):
+        while sent < 64 * MIB:
+            sent += c.sock.send(b"GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n" * 500)
+    assert s.seen < 5000                            # what fits in buffers, not what was asked
+    assert gw.rss() - before < GROWTH
+    assert gw.get().status == 200
+
+
+def test_many_uploads_that_stop_cost_little(stage, big):
+    s = stage.service()
+    gw = big(s)
+    before = gw.rss()
+    clients = [gw.client() for _ in range(100)]
+    for c in clients:
+        c.ask("POST", "/", {"Content-Length": str(MIB)})
+        c.send(BLOCK * 2)
+    s.wait_seen(100)
+    assert gw.rss() - before < 60 * MIB
+    assert gw.get().status == 200

@@ -170,3 +170,50 @@ def test_stray_signals_kill_nobody(stage, number):
     for pid in [gw.pid, *family]:
         os.kill(pid, number)
     assert gw.get().status == 200 and sorted(gw.family()) == family
+
+
+def test_a_reload_while_a_worker_is_reborn_reaches_it_too(stage):
+    a, b = stage.service(answers="a"), stage.service(answers="b")
+    gw = stage.proxy(a, workers=2)
+    victim = gw.workers()[0]
+    kill(victim)
+    wait_until(lambda: victim not in gw.family())
+    gw.reload(**{**gw.config, "services": [stage.route(b, path="/", name="u")]})
+    gw.wait_workers(2, without=[victim])
+    assert {gw.get().text for _ in range(30)} == {"b"}
+
+
+def test_reloads_taken_back_again_and_again_leave_everybody_well(stage):
+    """A worker that dies while it adopts takes the reload back, in all that had adopted it already. (The parts of the old
+    configuration were once put on a list twice, and the caretaker went round in it for ever.)"""
+    s = stage.service(answers="u")
+    gw = stage.proxy(s, path="/u", workers=2)
+    entries = gw.config["services"]
+    for turn in range(8):
+        gw.write(**{**gw.config, "services": entries + [stage.route(s, path=f"/more{turn}", name="more")]})
+        victim = gw.wait_workers(2)[turn % 2]
+        os.kill(victim, signal.SIGSTOP)              # it is asked and does not answer ...
+        gw.signal(signal.SIGHUP)
+        gw.wait_notified("RELOADING=1")
+        kill(victim)                                 # ... and dies of it
+        gw.wait_notified("READY=1")
+        gw.wait_workers(2, without=[victim])
+        assert {gw.get("/u").text for _ in range(6)} == {"u"}
+        assert len({gw.get(f"/more{turn}").status for _ in range(6)}) == 1      # whichever won, it runs everywhere
+    gw.reload(**gw.config)
+    assert gw.get("/more7").status == 200
+
+
+def test_in_flight_numbers_of_a_killed_worker_are_given_back(stage):
+    held = acts.gate("late")
+    s = stage.service(answers=held)
+    gw = stage.proxy(s, workers=1)
+    for _ in range(5):
+        gw.client().ask()
+    s.wait_event("held", 5)
+    before = gw.workers()
+    kill(before[0])
+    gw.wait_workers(1, without=before)
+    s.answers("ok")
+    gw.wait_metric(lambda m: m.get("gateway_requests_in_flight") <= 1)
+    held.open.set()

@@ -201,3 +201,22 @@ def test_a_reload_during_the_drain_changes_nothing(stage):
     gw.signal(signal.SIGHUP)
     held.open.set()
     assert c.answer().text == "done" and gw.wait_end() == 0
+
+
+def test_an_answer_that_was_half_sent_costs_the_next_request_nothing(stage):
+    """Its head said nothing of closing, so the client asks again, and is told then."""
+    held = acts.gate(acts.raw(b"half"), before=[b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf"])
+    s = stage.service(answers=[held, "next"])
+    gw = stage.proxy(s)
+    c = gw.client()
+    c.ask()
+    answer = c.head()
+    body = c.body(answer)
+    assert next(body) == b"half" and not answer.closes
+    gw.signal(signal.SIGTERM)
+    refuses(gw)
+    held.open.set()
+    assert b"".join(body) == b"half"
+    again = c.get()
+    assert again.text == "next" and again.closes
+    assert c.closed() and gw.wait_end() == 0

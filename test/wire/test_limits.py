@@ -307,3 +307,28 @@ def test_slow_clients_do_not_hold_up_others(stage):
     for _ in range(20):
         assert gw.get().status == 200
     assert watch.between(0, 2) and len(lorises) == 300
+
+
+def test_links_to_services_are_closed_when_they_idle(stage):
+    gw = timed(stage, upstream_keepalive="300ms")
+    assert gw.get().status == 200 and len(gw.service.open) == 1
+    gw.service.wait(lambda s: not s.open, 3)
+    assert gw.get().status == 200 and gw.service.connections == 2
+
+
+def test_a_reload_changes_the_limits_of_connections_that_stand(stage):
+    gw = sized(stage)
+    with gw.client() as c:
+        assert c.post("/", b"x" * 5000).status == 200
+        gw.config["limits"]["body_size"] = "1k"
+        gw.reload(**gw.config)
+        assert c.post("/", b"x" * 5000).status == 413
+
+
+def test_a_reload_changes_the_times_of_services(stage):
+    gw = timed(stage, acts.hang, upstream_header="20s")
+    with gw.client() as c:
+        gw.config["timeouts"]["upstream_header"] = "200ms"
+        gw.reload(**gw.config)
+        watch = Stopwatch()
+        assert c.get().status == 504 and watch.between(0.15, 3)

@@ -149,3 +149,33 @@ def test_a_large_page_arrives_whole(stage):
     m = gw.wait_metric(lambda m: m.get(names.S3_COUNTER) == 150)
     assert len(m.series(names.S3_COUNTER)) == 150
     m.check_histograms()
+
+
+def test_more_series_than_there_is_room_for_go_to_other(stage):
+    s = stage.service(answers=lambda turn: acts.status(int(turn.request.query))(turn))
+    gw = stage.gateway(metrics={"max_series": 100}, services=[stage.route(s, path="/u", name="users", middleware=["metrics"])])
+    codes = [code for code in range(200, 360) if code not in (204, 205, 304)]
+    for code in codes:
+        assert gw.get(f"/u?{code}").status == code
+    m = gw.wait_metric(lambda m: m.get(names.S3_COUNTER) == len(codes))
+    assert len(m.series(names.S3_COUNTER)) <= 101 and m.get(names.S3_COUNTER, status="__other__") > 0
+
+
+def test_families_can_be_left_out(stage):
+    gw = counted(stage, metrics={"names": ["s3"]})
+    gw.get("/u")
+    m = gw.wait_metric(lambda m: m.get(names.S3_COUNTER))
+    assert names.S1_REQUESTS not in m.types and names.GENERATION not in m.types
+
+
+def test_requests_in_flight_are_a_gauge(stage):
+    held = acts.gate("late")
+    gw = counted(stage, answers=held)
+    clients = [gw.client() for _ in range(5)]
+    for c in clients:
+        c.ask("GET", "/u")
+    gw.service.wait_event("held", 5)
+    gw.wait_metric(lambda m: m.get("gateway_requests_in_flight") >= 5)
+    held.open.set()
+    assert all(c.answer().status == 200 for c in clients)
+    gw.wait_metric(lambda m: m.get("gateway_requests_in_flight") <= 1)       # the page itself

@@ -5,6 +5,7 @@ import pytest
 
 from stage import names
 from stage.gateway import wait_until
+from stage.wire import request_bytes
 
 
 def limited(stage, *services, burst=5, middleware=("rate_limit", "metrics"), workers=2, settings=None, **more):
@@ -165,3 +166,43 @@ def test_one_limit_for_the_whole_gateway_sees_every_request(stage):
     gw = stage.gateway(services=[stage.route(s, path="/a", name="a")], middleware=["rate_limit"],
                        middleware_config={"rate_limit": {"rate": "6/h", "burst": 3}})
     assert [gw.get(p).status for p in ("/a", "/nowhere", "/a", "/a", "/nowhere")] == [200, 404, 200, 429, 429]
+
+
+def test_refusals_say_what_is_left_in_the_words_of_the_drafts(stage):
+    gw = limited(stage, burst=3)
+    assert statuses(gw, 4)[-1] == 429
+    said = gw.last.headers
+    assert 'q=6' in said["RateLimit-Policy"] and 'w=3600' in said["RateLimit-Policy"]
+    assert ";r=0;t=" in said["RateLimit"] and int(said["RateLimit"].split("t=")[1]) >= int(said["Retry-After"])
+    assert (said["X-RateLimit-Limit"], said["X-RateLimit-Remaining"]) == ("3", "0")
+
+
+def test_what_is_left_may_be_said_always(stage):
+    gw = limited(stage, burst=3, settings={"headers_when": "always"})
+    left = [gw.get().headers["X-RateLimit-Remaining"] for _ in range(4)]
+    assert left == ["2", "1", "0", "0"]
+
+
+def test_shadow_counts_and_refuses_nobody(stage):
+    gw = limited(stage, burst=1, middleware=[{"rate_limit": {"mode": "shadow"}}])
+    assert statuses(gw, 3) == [200] * 3
+    assert "Retry-After" not in gw.last.headers and "RateLimit" not in gw.last.headers
+    gw.wait_metric(lambda m: m.get("gateway_shadow_refusals_total", service="u", reason=names.RATE_LIMITED) == 2)
+    assert [line.get("shadow") for line in gw.wait_records(3)[:3]].count(names.RATE_LIMITED) == 2
+
+
+def test_one_limit_may_be_for_all_clients_together(stage):
+    gw = limited(stage, burst=2, settings={"key": "service"})
+    assert [gw.get("/", source=f"127.0.0.{n}").status for n in (2, 3, 4)] == [200, 200, 429]
+
+
+@pytest.mark.slow
+def test_more_clients_than_there_is_room_for_are_still_served(stage):
+    """A full table forgets somebody; it is never an error to a client."""
+    gw = stage.gateway(workers=1, services=[], middleware=["rate_limit"], client_ip={"trusted_proxies": ["127.0.0.1/32"]},
+                       shared_memory={"limits": {"size": "1m"}}, middleware_config={"rate_limit": {"rate": "6/h", "burst": 2}})
+    with gw.client(timeout=30) as c:
+        for block in range(160):
+            c.send(b"".join(request_bytes("GET", "/", {"X-Forwarded-For": f"10.{block}.{n}.1"}) for n in range(256)))
+            assert all(c.answer().status == 404 for _ in range(256))
+    assert gw.metrics().get("gateway_shm_evictions_total") > 0

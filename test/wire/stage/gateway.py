@@ -15,7 +15,7 @@ from .ports import free_port
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
 SANITIZERS = {
-    "ASAN_OPTIONS": "detect_leaks=1:quarantine_size_mb=4:detect_stack_use_after_return=0:log_path={dir}/sanitizer",
+    "ASAN_OPTIONS": "detect_leaks=1:handle_abort=1:quarantine_size_mb=4:detect_stack_use_after_return=0:log_path={dir}/sanitizer",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:log_path={dir}/sanitizer",
 }
 BAD_WORDS = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|check failed:|Sanitizer:DEADLYSIGNAL")
