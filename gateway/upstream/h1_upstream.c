@@ -7,6 +7,7 @@
 
 #include "gateway/exchange/local.h"
 #include "gateway/http/h1_write.h"
+#include "gateway/http/hop.h"
 #include "gateway/upstream/call.h"
 #include "gateway/upstream/links.h"
 
@@ -77,7 +78,7 @@ static void start(struct link *l, struct call *c)
     l->scan = (struct h1_scan){ 0 };
     l->head_seen = l->blocked = false;
     l->chunk_left = 0;
-    conn_commit(l->conn, h1_write_request(to, req, STR("")));
+    conn_commit(l->conn, h1_write_request(to, req, hop_connection(&req->fields, false)));
     c->state = CALL_SENT;
     c->request_done = !request_has_body(req);
     if (c->request_done) {
