@@ -472,19 +472,26 @@ static ssize_t plain_receive(struct conn *c, void *to, size_t len)
 
 static ssize_t plain_send(struct conn *c, struct str first, struct str then)
 {
+    int flags = MSG_NOSIGNAL | (c->farewell ? MSG_MORE : 0); /* data and FIN in one segment */
+
     if (then.len == 0)
-        return send(c->watch.fd, first.at, first.len, MSG_NOSIGNAL);
+        return send(c->watch.fd, first.at, first.len, flags);
     if (first.len == 0)
-        return send(c->watch.fd, then.at, then.len, MSG_NOSIGNAL);
+        return send(c->watch.fd, then.at, then.len, flags);
 
     struct iovec parts[2] = { { (void *)(uintptr_t)first.at, first.len },
                               { (void *)(uintptr_t)then.at, then.len } };
     struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
 
-    return sendmsg(c->watch.fd, &message, MSG_NOSIGNAL);
+    return sendmsg(c->watch.fd, &message, flags);
 }
 
 static const struct conn_io plain_io = { plain_receive, plain_send };
+
+void conn_farewell(struct conn *c)
+{
+    c->farewell = true;
+}
 
 void conn_pool_init(struct pool *p)
 {

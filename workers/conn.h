@@ -58,6 +58,7 @@ struct conn {
     bool linger_after : 1; /* once the rest is written                                           */
     bool wants_room : 1;
     bool in_large : 1, out_large : 1, large_input : 1;
+    bool farewell : 1; /* what is buffered is the last, a close follows in this turn */
     bool reported : 1; /* the end of input has been told                                     */
     int error;
     struct loop *loop;
@@ -112,6 +113,10 @@ static inline size_t conn_unsent(const struct conn *c)
 {
     return c->out_end - c->out_begin;
 }
+
+/* What has been buffered is the last that will be: let it leave together with the end of the stream. conn_close must
+ * follow in this turn. */
+void conn_farewell(struct conn *c);
 
 /* on_due once at `due_ns`; 0: not. Moving it later is free. */
 void conn_set_due(struct conn *c, uint64_t due_ns);

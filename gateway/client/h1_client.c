@@ -34,8 +34,7 @@ static void be_idle(struct session *s)
     s->state = SESSION_IDLE;
     s->scan = (struct h1_scan){ 0 };
     s->body_due_ns = s->write_due_ns = 0;
-    s->head_due_ns =
-        now_of(s) + (s->local->draining ? SESSION_LAST_MOMENT : rules_of(s)->idle_ns);
+    s->head_due_ns = now_of(s) + (s->local->draining ? SESSION_LAST_MOMENT : rules_of(s)->idle_ns);
     conn_set_due(s->conn, s->head_due_ns);
 }
 
@@ -397,6 +396,13 @@ static void frame_body(struct session *s, const struct request *req, struct resp
     }
 }
 
+/* The answer is complete and nothing follows it. */
+static void note_last(struct session *s)
+{
+    if (!s->keep_alive && s->body_done)
+        conn_farewell(s->conn);
+}
+
 static void send_head(struct client_stream *cs, struct response *r, bool last)
 {
     struct session *s = session_of(cs);
@@ -419,6 +425,8 @@ static void send_head(struct client_stream *cs, struct response *r, bool last)
         connection = STR("keep-alive");
     conn_commit(s->conn,
                 h1_write_response(conn_reserve(s->conn, h1_response_size(r) + 32), r, connection));
+    if (last)
+        note_last(s);
 }
 
 static size_t send_chunked(struct session *s, const struct piece *p)
@@ -456,6 +464,8 @@ static size_t send_body(struct client_stream *cs, const struct piece *p)
     struct session *s = session_of(cs);
     size_t taken = s->chunked_out ? send_chunked(s, p) : conn_write(s->conn, p->data);
 
+    if (p->last && taken == p->data.len)
+        note_last(s);
     if (taken < p->data.len && s->write_due_ns == 0) {
         s->sent_before = s->conn->bytes_out;
         due(s, &s->write_due_ns, now_of(s) + cs->x->route->limits.client_write_ns);
