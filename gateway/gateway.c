@@ -297,7 +297,9 @@ static size_t unfinished(const struct worker *w)
 {
     const struct gateway *g = gateway_of(w);
 
-    return g->caretaker ? caretaker_unfinished(g->caretaker) : g->local.session_count;
+    if (g->caretaker)
+        return caretaker_unfinished(g->caretaker);
+    return g->local.session_count + conns_closing(g->local.loop);
 }
 
 static void stop(struct worker *w)
@@ -310,6 +312,7 @@ static void stop(struct worker *w)
     loop_turn(&w->loop,
               0); /* what has ended is freed, and the records of what was cut are written */
     links_end(g->local.links);
+    conns_cut(&w->loop);
     loop_turn(&w->loop, 0);
     reporter_end(&g->local);
     snapshot_free(w->snapshot);

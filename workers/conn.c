@@ -107,6 +107,8 @@ static void linger(struct conn *c)
 {
     shutdown(c->watch.fd, SHUT_WR);
     c->lingering = true;
+    list_push_back(&c->loop->closing, &c->unsent);
+    loop_queue(c->loop, &c->task); /* what lies unread has had its edge: it is not reported again */
     timer_set(&c->loop->timers, &c->timer, c->loop->now_ns + LINGER_WITHIN);
 }
 
@@ -292,8 +294,10 @@ static void flush(struct conn *c)
         end(c);
     else if (c->closing && !c->lingering && conn_unsent(c) == 0)
         written(c);
-    else if (c->closing && !c->lingering)
+    else if (c->closing && !c->lingering) {
+        list_push_back(&c->loop->closing, &c->unsent);
         timer_set(&c->loop->timers, &c->timer, c->loop->now_ns + WRITTEN_WITHIN);
+    }
 }
 
 static void send_unsent(struct loop *l)
@@ -339,6 +343,16 @@ void conn_commit(struct conn *c, size_t n)
 {
     c->out_end += (uint32_t)n;
     note_unsent(c);
+}
+
+bool conn_has_room(struct conn *c)
+{
+    if (conn_unsent(c) >= LOOP_SMALL_BUFFER)
+        send_now(c, STR_NONE);
+    if (conn_unsent(c) < LOOP_SMALL_BUFFER)
+        return true;
+    c->wants_room = true;
+    return false;
 }
 
 size_t conn_room(const struct conn *c)
@@ -390,6 +404,8 @@ static void opened(struct conn *c)
     }
     c->writable = true;
     c->events->on_open(c);
+    if (!c->closing && conn_unsent(c) > 0)
+        flush(c);
     if (!c->closing && c->wants_room && conn_unsent(c) == 0) {
         c->wants_room = false;
         c->events->on_room(c);
@@ -544,6 +560,25 @@ void conn_close(struct conn *c, enum conn_close how)
         timer_set(&c->loop->timers, &c->timer, c->loop->now_ns + WRITTEN_WITHIN);
         note_unsent(c);
     }
+}
+
+size_t conns_closing(const struct loop *l)
+{
+    size_t n = 0;
+
+    LIST_EACH (&l->closing, node)
+        n++;
+    return n;
+}
+
+void conns_cut(struct loop *l)
+{
+    struct link_node *n;
+
+    if (l->send_unsent)
+        l->send_unsent(l);
+    while ((n = list_first(&l->closing)))
+        end(CONTAINER(n, struct conn, unsent));
 }
 
 void conn_reset_on_close(struct conn *c)

@@ -68,7 +68,7 @@ struct conn {
     const struct conn_io *io;
     char *in, *out; /* buffers, or NULL                                                   */
     uint32_t in_begin, in_end, out_begin, out_end;
-    struct link_node unsent;
+    struct link_node unsent; /* in loop->unsent; later in loop->closing */
     struct task task; /* go on reading; later: end                                          */
     struct timer timer;
     uint64_t bytes_out;
@@ -107,6 +107,8 @@ void conn_commit(struct conn *c, size_t n);
 /* Write of a body: takes what it can and says how much. Small pieces are buffered, large ones are sent at once,
  * straight from `data`. If it took less than all, on_room follows. */
 size_t conn_write(struct conn *c, struct str data) MUST_USE;
+/* Is there room for another head and what follows it? If not, on_room follows. */
+bool conn_has_room(struct conn *c) MUST_USE;
 /* How many bytes conn_write would surely buffer now. */
 size_t conn_room(const struct conn *c);
 static inline size_t conn_unsent(const struct conn *c)
@@ -128,6 +130,9 @@ enum conn_close {
                             be sending, and a reset would take the answer from it (RFC 9112 9.6)           */
 };
 void conn_close(struct conn *c, enum conn_close how);
+/* Those that are closed and still write or linger: how many, and end them since the process ends. */
+size_t conns_closing(const struct loop *l);
+void conns_cut(struct loop *l);
 /* Let the coming close reset the connection: the peer must not take what it has for the whole. */
 void conn_reset_on_close(struct conn *c);
 

@@ -21,6 +21,7 @@ void loop_init(struct loop *l)
     list_init(&l->tasks);
     list_init(&l->ends);
     list_init(&l->unsent);
+    list_init(&l->closing);
     pool_init(&l->small_buffers, LOOP_SMALL_BUFFER, 0);
     pool_init(&l->large_buffers, LOOP_LARGE_BUFFER, LARGE_KEPT);
     l->now_ns = clock_now_ns();

@@ -88,7 +88,9 @@ void timer_remove(struct timers *h, struct timer *t)
 
 void timers_run(struct timers *h, uint64_t now_ns)
 {
-    while (h->count && h->heap[0].key_ns <= now_ns) {
+    uint32_t most = h->count; /* one that is set for now again waits a turn: no loop without an end */
+
+    while (h->count && h->heap[0].key_ns <= now_ns && most > 0) {
         struct timer *t = h->heap[0].timer;
 
         if (t->due_ns >
@@ -101,6 +103,7 @@ void timers_run(struct timers *h, uint64_t now_ns)
             continue;
         }
         timer_remove(h, t);
+        most--;
         t->on_due(t);
     }
 }

@@ -102,8 +102,6 @@ static void begin(struct session *s, size_t len)
     s->scan = (struct h1_scan){ 0 };
     s->head_due_ns = 0;
     s->requests++;
-    s->chunked_out = s->close_delimited = false;
-    s->chunk_left = 0;
     s->half_closed = s->conn->hung_up;
     fields_init(&x->req.fields, &x->arena, 20);
     client_address_set(x, s);
@@ -150,6 +148,10 @@ static void read_head(struct session *s)
     if (in.len == 0) {
         if (conn_peer_ended(c))
             session_end(s, CLOSE_WRITTEN);
+        return;
+    }
+    if (!conn_has_room(c)) { /* whoever does not read gets no further answers made */
+        conn_pause(c);
         return;
     }
     if (s->state == SESSION_IDLE) {
@@ -226,6 +228,8 @@ static void feed_body(struct session *s)
             feed_piece(s, x, &p);
             return;
         case H1_BODY_MORE:
+            if (x->phase == PHASE_OVER) /* it was refused: the answer is on its way */
+                return;
             if (conn_peer_ended(s->conn))
                 session_end(s, CLOSE_NOW);
             else
@@ -269,6 +273,7 @@ static bool skip_body(struct session *s)
             return false;
         }
     }
+    s->body_due_ns = 0;
     return true;
 }
 
@@ -297,6 +302,8 @@ static void on_room(struct conn *c)
     s->write_due_ns = 0;
     if (s->stream.x)
         exchange_client_room(s->stream.x);
+    else if (c->paused) /* the next request waits for the answers before it to leave */
+        conn_resume(c);
 }
 
 static void on_broken(struct conn *c)
@@ -362,16 +369,21 @@ static struct session *session_of(struct client_stream *cs)
 static void send_early(struct client_stream *cs, const struct response *r)
 {
     struct session *s = session_of(cs);
+    size_t size = h1_response_size(r);
 
     if (cs->x->req.version == 10) /* RFC 9110 15.2: an HTTP/1.0 client must not be sent a 1xx */
         return;
-    conn_commit(s->conn, h1_write_response(conn_reserve(s->conn, h1_response_size(r)), r, STR("")));
+    if (conn_unsent(s->conn) + size > LOOP_LARGE_BUFFER / 2) /* a hint that finds no room is none */
+        return;
+    conn_commit(s->conn, h1_write_response(conn_reserve(s->conn, size), r, STR("")));
 }
 
 static void frame_body(struct session *s, const struct request *req, struct response *r, bool last)
 {
     bool has_none = r->status == 204 || r->status == 304 || r->status < 200;
 
+    s->chunked_out = s->close_delimited = false;
+    s->chunk_left = 0;
     if (r->body == BODY_LENGTH || has_none)
         return;
     if (r->body == BODY_NONE) {
