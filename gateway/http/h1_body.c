@@ -6,6 +6,7 @@
 
 #define CHUNK_DIGITS_MAX 16
 #define CHUNK_LINE_MAX   256  /* bytes of a size line with its extensions, which nobody uses */
+#define TRAILERS_COUNT   64   /* of them that are kept */
 #define TRAILERS_MAX     8192 /* bytes of a trailer section */
 
 /* chunk-size *( ";" name [ "=" ( token / quoted-string ) ] ) CRLF data CRLF (RFC 9112 7.1). The "bad
@@ -197,7 +198,8 @@ static enum h1_body_result read_trailers(struct h1_body *b, struct str text, siz
             return H1_BODY_DONE;
         }
         next = h1_field_read(line, end, &field, &why);
-        if (!next || b->line + (size_t)(next - line) > TRAILERS_MAX)
+        if (!next || (trailers && trailers->count == TRAILERS_COUNT) ||
+            b->line + (size_t)(next - line) > TRAILERS_MAX)
             return H1_BODY_BAD;
         field.known = field_known(field.name);
         keep_trailer(trailers, &field);

@@ -4,7 +4,8 @@
 #include "gateway/base/number.h"
 #include "gateway/http/octets.h"
 
-#define METHOD_MAX 32 /* bytes of a method; the longest registered one has 17 */
+#define CONNECTION_MAX 64 /* options of Connection: each is looked for among all fields (hop.c) */
+#define METHOD_MAX     32 /* bytes of a method; the longest registered one has 17 */
 
 /* The two that open every connection with something else. */
 static const char bad_control[] = "control character in head";
@@ -311,21 +312,27 @@ static enum head_result read_framing(const struct fields *f, uint8_t version, en
 
 /* --- connection (RFC 9110 section 7.6.1) ------------------------------------------------------- */
 
-static bool read_connection_list(struct str value, bool *close, bool *keep)
+/* What all Connection fields of a message say together. */
+struct connection {
+    bool close, keep;
+    unsigned options;
+};
+
+static bool read_connection_list(struct str value, struct connection *c)
 {
     if (str_equal(value, STR("keep-alive")) || str_equal(value, STR("close"))) {
-        *(value.len == 5 ? close : keep) = true; /* as nearly all write it */
-        return true;
+        *(value.len == 5 ? &c->close : &c->keep) = true; /* as nearly all write it */
+        return ++c->options <= CONNECTION_MAX;
     }
     do {
         struct str option = str_trim(str_cut(value, ',', &value));
 
         if (option.len == 0)
             continue;
-        if (!octets_are(option, OCTET_TOKEN))
+        if (++c->options > CONNECTION_MAX || !octets_are(option, OCTET_TOKEN))
             return false;
-        *close = *close || str_equal_folded(option, STR("close"));
-        *keep = *keep || str_equal_folded(option, STR("keep-alive"));
+        c->close = c->close || str_equal_folded(option, STR("close"));
+        c->keep = c->keep || str_equal_folded(option, STR("keep-alive"));
     } while (value.len);
     return true;
 }
@@ -334,16 +341,15 @@ static bool read_connection_list(struct str value, bool *close, bool *keep)
 static bool read_keep_alive(const struct fields *f, uint8_t version, bool *keep_alive,
                             const char **why)
 {
-    bool close = false, keep = false;
+    struct connection c = { 0 };
 
     if (fields_have(f, FIELD_CONNECTION))
         for (uint32_t i = 0; i < f->count; i++)
-            if (f->at[i].known == FIELD_CONNECTION &&
-                !read_connection_list(f->at[i].value, &close, &keep)) {
+            if (f->at[i].known == FIELD_CONNECTION && !read_connection_list(f->at[i].value, &c)) {
                 *why = "malformed Connection";
                 return false;
             }
-    *keep_alive = !close && (version >= 11 || keep);
+    *keep_alive = !c.close && (version >= 11 || c.keep);
     return true;
 }
 

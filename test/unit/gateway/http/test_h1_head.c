@@ -257,6 +257,7 @@ struct refusal {
         STR_INIT(text), HEAD_BAD, why                                                              \
     }
 #define TE(value) POST "Transfer-Encoding: " value "\r\n\r\n"
+#define A8        "a,b,c,d,e,f,g,h,"
 #define CL(value) POST "Content-Length: " value "\r\n\r\n"
 
 static const struct refusal refusals[] = {
@@ -355,6 +356,10 @@ static const struct refusal refusals[] = {
     /* connection */
     REQUEST_BAD(GET "Connection: \"close\"\r\n\r\n", "malformed Connection"),
     REQUEST_BAD(GET "Connection: a b\r\n\r\n", "malformed Connection"),
+    REQUEST_BAD(GET "Connection: " A8 A8 A8 A8 A8 A8 A8 A8 "close\r\n\r\n", "malformed Connection"),
+    REQUEST_BAD(GET "Connection: " A8 A8 A8 A8 "\r\nConnection: " A8 A8 A8 A8
+                    "\r\nConnection: close\r\n\r\n",
+                "malformed Connection"),
 };
 
 START_TEST(test_what_two_parsers_could_read_differently_is_refused)
@@ -400,6 +405,7 @@ static const struct keep_case keep_cases[] = {
     { STR_INIT(GET "Connection: closed\r\n\r\n"), true },
     { STR_INIT(GET "Connection: keep-alive, close\r\n\r\n"), false },
     { STR_INIT(GET "Connection:\r\n\r\n"), true },
+    { STR_INIT(GET "Connection: " A8 A8 A8 A8 A8 A8 A8 A8 "\r\n\r\n"), true },
     { STR_INIT("GET / HTTP/1.0\r\n\r\n"), false },
     { STR_INIT("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"), true },
     { STR_INIT("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n"), false },
