@@ -104,6 +104,7 @@ static struct outcome outcome_of(struct str yaml, bool slices)
     return o;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct str yaml = str_of((const char *)data, len);
