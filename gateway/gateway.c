@@ -106,6 +106,7 @@ static struct snapshot *rehearse(const char *path, struct region *r,
     }
     word_put(&region_header(r)->config_hash, s->config_hash);
     snapshot_seal(s);
+    snapshot_forget_routes(s);
     return s;
 }
 
@@ -128,8 +129,7 @@ static void say_what_is_held(struct gateway *g)
 {
     uint64_t oldest = g->generation;
 
-    LIST_EACH(&g->orphans, n)
-    {
+    LIST_EACH (&g->orphans, n) {
         const struct part *p = CONTAINER(n, struct part, node);
 
         oldest = p->generation < oldest ? p->generation : oldest;
@@ -188,7 +188,9 @@ static struct snapshot *build(struct worker *w, int bundle_fd, uint64_t generati
 {
     struct bundle *b = bundle_open(bundle_fd);
     struct snapshot *s =
-        b ? snapshot_begin(BUILD_WORKER, STR(""), w->region, b, w->snapshot) : NULL;
+        b ? snapshot_begin(w->role == ROLE_CARETAKER ? BUILD_CARETAKER : BUILD_WORKER, STR(""),
+                           w->region, b, w->snapshot)
+          : NULL;
 
     if (s)
         s->generation = generation;
@@ -236,13 +238,14 @@ static void configure(struct worker *w, const struct conf_globals *c)
         caretaker_configure(g->caretaker, c);
 }
 
-/* Whatever of the old snapshot is not in the new one and is still held lives on among the orphans. */
+/* Whatever of the old snapshot is not in the new one and is still held lives on among the orphans. The parts of the
+ * new one bear its generation by now, which is the lower one when a reload is taken back. */
 static void let_old_go(struct gateway *g, struct snapshot *old)
 {
     for (uint32_t i = 0; i < old->part_count; i++) {
         struct part *p = old->parts[i];
 
-        if (p->generation <= old->generation && p->holders > 1)
+        if (p->generation != g->generation && p->holders > 1)
             list_push_back(&g->orphans, &p->node);
     }
     if (old->own->holders > 1)

@@ -199,7 +199,7 @@ static void tell(const struct reporter *r, struct exchange *x, unsigned status)
                    [RECORD_SERVICE] = x->route->service_name,
                    [RECORD_CLIENT] = x->who.address_text,
                    [RECORD_HOST] = x->req.host,
-                   [RECORD_ROUTE] = x->route->name,
+                   [RECORD_ROUTE] = x->pattern,
                    [RECORD_ENDPOINT] = record->endpoint },
     };
     uint32_t size = (uint32_t)record_size(&line);

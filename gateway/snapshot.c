@@ -1,6 +1,7 @@
 /* Everything derived from one reading of the configuration. */
 #include "gateway/snapshot.h"
 
+#include <malloc.h>
 #include <netdb.h>
 #include <stdlib.h>
 
@@ -262,12 +263,14 @@ static struct part *build_part(struct snapshot *s, uint32_t index, uint64_t hash
     shape.service_name = conf->name;
     shape.service_id = id_of(build, conf->name);
     shape.limits = limits_of(&conf->limits, &conf->timeouts);
-    p->route_count = (uint32_t)conf->routes.count;
-    p->routes = ARENA_ARRAY(&p->arena, struct route, conf->routes.count + 1);
-    for (uint32_t i = 0; i < p->route_count; i++) {
-        p->routes[i] = shape;
-        p->routes[i].name = ((const struct conf_route *)conf->routes.items)[i].path;
-    }
+    p->routes = ARENA_NEW(&p->arena, struct route);
+    *p->routes = shape;
+    p->entry_count = (uint32_t)conf->routes.count;
+    p->entries = ARENA_ARRAY(&p->arena, struct route_entry, conf->routes.count + 1);
+    for (uint32_t i = 0; i < p->entry_count; i++)
+        p->entries[i] = (struct route_entry){
+            .route = p->routes, .pattern = ((const struct conf_route *)conf->routes.items)[i].path
+        };
     return p;
 }
 
@@ -289,14 +292,16 @@ static void build_own(struct snapshot *s)
     *none = (struct static_reply){ .status = (uint16_t)g->unmatched.status,
                                    .body = str_keep(&p->arena, g->unmatched.body) };
     ready->ready = true;
-    p->route_count = OWN_COUNT;
+    p->entry_count = OWN_COUNT;
+    p->entries = ARENA_ARRAY(&p->arena, struct route_entry, OWN_COUNT);
     r = p->routes = ARENA_ARRAY(&p->arena, struct route, OWN_COUNT);
-    for (int i = 0; i < OWN_COUNT; i++)
+    for (int i = 0; i < OWN_COUNT; i++) {
+        p->entries[i] = (struct route_entry){ .route = &r[i], .pattern = str_from(names[i]) };
         r[i] = (struct route){ .part = p,
-                               .name = str_from(names[i]),
                                .service_name = str_from(names[i]),
                                .service_id = id_of(s->build, str_from(names[i])),
                                .limits = limits_of(&g->limits, &g->timeouts) };
+    }
     r[OWN_UNMATCHED].handler = &static_reply_handler;
     r[OWN_UNMATCHED].prepared = none;
     r[OWN_METRICS].handler = &metrics_page_handler;
@@ -320,7 +325,7 @@ static void add_own_route(struct snapshot *s, struct str path, enum own_route wh
 
     if (path.len == 0)
         return;
-    if (router_builder_add(s->build->router, &pattern, &s->own->routes[which], NULL) ==
+    if (router_builder_add(s->build->router, &pattern, &s->own->entries[which], NULL) ==
         ROUTER_BAD_PATTERN)
         conf_problem(&s->build->problems, NULL, "%.*s is not a path", STR_ARGS(path));
 }
@@ -358,13 +363,13 @@ static void add_route(struct snapshot *s, struct part *p, uint32_t i, struct str
                                      .owner = p };
     void *other = NULL;
 
-    switch (router_builder_add(s->build->router, &pattern, &p->routes[i], &other)) {
+    switch (router_builder_add(s->build->router, &pattern, &p->entries[i], &other)) {
     case ROUTER_ADDED:
         return;
     case ROUTER_CONFLICT:
         conf_problem_at(&s->build->problems, CONF_ERROR, conf->at, p->conf->name,
                         "the route %.*s is taken by the service %.*s already", STR_ARGS(conf->path),
-                        STR_ARGS(((const struct route *)other)->service_name));
+                        STR_ARGS(((const struct route_entry *)other)->route->service_name));
         return;
     case ROUTER_BAD_PATTERN:
         conf_problem_at(&s->build->problems, CONF_ERROR, conf->at, p->conf->name,
@@ -377,7 +382,7 @@ static void add_routes_of(struct snapshot *s, struct part *p)
 {
     const struct str *hosts = p->conf->hosts.items;
 
-    for (uint32_t i = 0; i < p->route_count; i++) {
+    for (uint32_t i = 0; i < p->entry_count; i++) {
         for (size_t h = 0; h < p->conf->hosts.count; h++)
             add_route(s, p, i, hosts[h]);
         if (p->conf->hosts.count == 0)
@@ -428,7 +433,7 @@ static void set_current(struct snapshot *s)
 
     s->current = (struct current){
         .router = s->router,
-        .unmatched = &s->own->routes[OWN_UNMATCHED],
+        .unmatched = &s->own->entries[OWN_UNMATCHED],
         .snapshot = s,
         .globals = g,
         .clients = { .head = { .first_line = (uint32_t)g->limits.request_line,
@@ -468,11 +473,12 @@ struct snapshot *snapshot_begin(enum build_role role, struct str path, struct re
     b->env = bundle_env(bundle, role == BUILD_MASTER);
     if (!bundle_get(bundle, BUNDLE_CONFIG, path, &text)) {
         /* A worker does not know the path; there is one configuration in a bundle. */
-        CHECK(role == BUILD_WORKER && bundle_first(bundle, BUNDLE_CONFIG, &path, &text));
+        CHECK(role != BUILD_MASTER && bundle_first(bundle, BUNDLE_CONFIG, &path, &text));
     }
     s->config_hash = bundle_hash(bundle);
-    b->tree = conf_tree_begin(path, role == BUILD_MASTER ? str_of(str_keep_z(&s->arena, text), text.len) : text,
-                              &b->env, &b->problems);
+    b->tree = conf_tree_begin(
+        path, role == BUILD_MASTER ? str_of(str_keep_z(&s->arena, text), text.len) : text, &b->env,
+        &b->problems);
     b->router = router_builder_new();
     return s;
 }
@@ -518,7 +524,7 @@ static struct part *part_before(struct snapshot *s, uint32_t i, uint64_t hash)
 {
     const struct snapshot *before = s->build->previous;
 
-    if (!before || s->build->role == BUILD_MASTER) /* the master builds all: it writes the bundle */
+    if (!before || s->build->role != BUILD_WORKER) /* the master builds all: it writes the bundle */
         return NULL;
     if (i < before->part_count &&
         before->parts[i]->hash == hash) /* mostly it stands where it stood */
@@ -559,7 +565,7 @@ static bool step_on(struct snapshot *s, uint64_t until_ns)
         return false;
     case BUILD_OWN:
         build_own(s);
-        b->phase = BUILD_SERVICES;
+        b->phase = b->role == BUILD_CARETAKER ? BUILD_ROUTER : BUILD_SERVICES;
         return false;
     case BUILD_SERVICES:
         if (b->next < conf_service_count(b->file)) {
@@ -638,6 +644,21 @@ void snapshot_seal(struct snapshot *s)
     shared_close(b->shared);
     free(b);
     s->build = NULL;
+    malloc_trim(0); /* the tree was many times as large as what was made of it */
+}
+
+void snapshot_forget_routes(struct snapshot *s)
+{
+    for (uint32_t i = 0; i < s->part_count; i++)
+        part_release(s->parts[i]);
+    s->part_count = 0;
+    if (s->own)
+        part_release(s->own);
+    s->own = NULL;
+    if (s->router)
+        router_free(s->router);
+    s->router = NULL;
+    s->current = (struct current){ .snapshot = s, .globals = s->globals };
 }
 
 void snapshot_free(struct snapshot *s)
@@ -645,12 +666,7 @@ void snapshot_free(struct snapshot *s)
     if (!s)
         return;
     snapshot_seal(s);
-    for (uint32_t i = 0; i < s->part_count; i++)
-        part_release(s->parts[i]);
-    if (s->own)
-        part_release(s->own);
-    if (s->router)
-        router_free(s->router);
+    snapshot_forget_routes(s);
     arena_free(&s->arena);
     free(s);
 }

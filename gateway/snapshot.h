@@ -28,8 +28,9 @@ struct part {
     struct arena arena;
     const struct conf_service *conf;
     struct service service;
-    struct route *routes;
-    uint32_t route_count;
+    struct route *routes;        /* one; the gateway's own part has several      */
+    struct route_entry *entries; /* the patterns that lead to them               */
+    uint32_t entry_count;
 };
 
 struct snapshot {
@@ -61,6 +62,8 @@ struct conf_file *snapshot_conf_file(struct snapshot *s);
 void snapshot_log_problems(struct snapshot *s);
 /* The build's own memory, when it is done; problems are gone with it. */
 void snapshot_seal(struct snapshot *s);
+/* For who serves no requests (the master, after the rehearsal): only the globals are kept. */
+void snapshot_forget_routes(struct snapshot *s);
 void snapshot_free(struct snapshot *s);
 
 void part_hold(struct part *p);

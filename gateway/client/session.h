@@ -39,8 +39,8 @@ struct session {
     uint32_t requests;
     struct h1_scan scan;
     struct h1_body body;
-    uint64_t head_due_ns, body_due_ns, write_due_ns,
-        idle_due_ns;      /* 0: not waiting for that       */
+    uint64_t head_due_ns; /* of the next head, or of being idle; 0: not waiting for it  */
+    uint64_t body_due_ns, write_due_ns;
     uint64_t sent_before; /* conn->bytes_out when write_due_ns was set                  */
 };
 

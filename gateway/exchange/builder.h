@@ -18,7 +18,7 @@
 
 struct bundle;
 
-enum build_role { BUILD_MASTER, BUILD_WORKER };
+enum build_role { BUILD_MASTER, BUILD_WORKER, BUILD_CARETAKER /* the globals only */ };
 
 struct conf_globals;
 struct shared;

@@ -72,9 +72,12 @@ struct exchange *exchange_begin(struct local *l, struct client_stream *client)
     return x;
 }
 
-static void take_route(struct exchange *x, const struct route *route)
+static void take_route(struct exchange *x, const struct route_entry *e)
 {
+    const struct route *route = e->route;
+
     x->route = route;
+    x->pattern = e->pattern;
     x->part = route->part;
     if (x->part)
         x->local->part_hold(x->part);

@@ -51,6 +51,7 @@ struct exchange {
     struct local *local;       /* this worker's loop, links, pools                      */
     struct part *part;         /* the service's share of the snapshot it began with     */
     const struct route *route; /* never NULL once started                               */
+    struct str pattern;        /* by which it was found                                 */
     struct request req;
     struct fields req_trailers; /* of a chunked body, as they come */
     struct response resp;       /* final once the head is sent                           */

@@ -20,7 +20,6 @@ struct route_limits {
 
 struct route {
     struct part *part;        /* keeps it alive, see exchange_begin                         */
-    struct str name;          /* the pattern, for logs                                      */
     struct str service_name;  /* label of metrics and logs; "unmatched" and the like        */
     const struct step *steps; /* outermost first                                            */
     uint32_t step_count;
@@ -30,6 +29,12 @@ struct route {
     const struct service *service; /* NULL: answered here                                        */
     struct route_limits limits;
     uint64_t service_id; /* keyed hash of service_name, for the worker's cache of series */
+};
+
+/* A pattern, and the route that it leads to: what the router knows. Small, because there are many. */
+struct route_entry {
+    const struct route *route;
+    struct str pattern; /* for logs; borrowed from the part */
 };
 
 #endif

@@ -286,7 +286,6 @@ enum h1_body_result h1_body_next(struct h1_body *b, struct str text, size_t *ski
 
 void h1_body_took(struct h1_body *b, size_t n)
 {
-    b->taken += n;
     if (b->kind != BODY_LENGTH && b->kind != BODY_CHUNKED)
         return;
     CHECK(n <= b->left);

@@ -26,9 +26,8 @@ struct h1_body {
     enum body_kind kind;
     uint8_t state; /* of the chunk decoder (h1_body.c)                                  */
     uint8_t digits;
-    uint64_t left;  /* data bytes still to come in this body or chunk                    */
-    uint64_t taken; /* data bytes delivered so far, all in all                           */
-    uint32_t line;  /* bytes of the framing line or trailer section being read: bounded  */
+    uint32_t line; /* bytes of the framing line or trailer section being read: bounded  */
+    uint64_t left; /* data bytes still to come in this body or chunk                    */
 };
 
 void h1_body_init(struct h1_body *b, enum body_kind kind, uint64_t content_length);

@@ -78,7 +78,6 @@ static struct reading read_all(enum body_kind kind, uint64_t length, struct str 
         if (seen >= text.len)
             break;
     }
-    ck_assert_uint_eq(b.taken, r.len);
     return r;
 }
 
