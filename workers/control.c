@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "workers/privilege.h"
+
 /* More than one turn's worth of orders; a reload with very many listeners queues one message each. */
 #define CONTROL_QUEUE_BYTES (4 * 1024 * 1024)
 
@@ -78,13 +80,17 @@ static enum receipt receive(struct control *c, struct control_message *m, int *f
                              .msg_iovlen = 1,
                              .msg_control = room.bytes,
                              .msg_controllen = sizeof room.bytes };
+    uint64_t limit = descriptors_lend();
     ssize_t n;
+    int error;
 
     do
         n = recvmsg(c->fd, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
+    error = errno;
+    descriptors_return(limit);
     if (n < 0)
-        return errno == EAGAIN ? NOTHING_NOW : OTHER_END_GONE;
+        return error == EAGAIN ? NOTHING_NOW : OTHER_END_GONE;
     if (n == 0)
         return OTHER_END_GONE;
     *fd = descriptor_in(&packet);

@@ -14,6 +14,7 @@
 #include "gateway/base/number.h"
 
 #define NAME_SIZE 256
+#define KEPT_BACK 64 /* descriptors: more than a reload brings to one process at once, as a rule */
 
 static bool name_z(struct str name, char *to)
 {
@@ -136,4 +137,38 @@ uint64_t descriptors_allow(uint64_t need)
     wanted = (struct rlimit){ .rlim_cur = need < now.rlim_max ? need : now.rlim_max,
                               .rlim_max = now.rlim_max };
     return setrlimit(RLIMIT_NOFILE, &wanted) == 0 ? wanted.rlim_cur : now.rlim_cur;
+}
+
+static uint64_t set_soft(uint64_t to)
+{
+    struct rlimit limit;
+    uint64_t was;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        die("getrlimit(RLIMIT_NOFILE)");
+    was = limit.rlim_cur;
+    limit.rlim_cur = to < limit.rlim_max ? to : limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return was;
+}
+
+void descriptors_keep_back(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        die("getrlimit(RLIMIT_NOFILE)");
+    if (limit.rlim_cur == limit.rlim_max && limit.rlim_cur != RLIM_INFINITY)
+        set_soft(limit.rlim_cur -
+                 (limit.rlim_cur / 8 < KEPT_BACK ? limit.rlim_cur / 8 : KEPT_BACK));
+}
+
+uint64_t descriptors_lend(void)
+{
+    return set_soft(RLIM_INFINITY);
+}
+
+void descriptors_return(uint64_t limit)
+{
+    set_soft(limit);
 }

@@ -35,4 +35,11 @@ void rights_drop(const struct rights *r);
  * returns  the limit now; less than `need` is worth a word in the log */
 uint64_t descriptors_allow(uint64_t need);
 
+/* A process whose clients have used up all descriptors must still be able to take what its master sends it: a socket of a
+ * neighbour that died, the bundle of a reload. So a few below the hard limit are kept back, and lent for the time of a
+ * receipt; _lend returns the limit to _return to. They need no rights: a soft limit goes up to the hard one. */
+void descriptors_keep_back(void);
+uint64_t descriptors_lend(void);
+void descriptors_return(uint64_t limit);
+
 #endif

@@ -45,7 +45,8 @@ static const struct engine_settings *settings_of(const struct worker *w)
     return w->program->settings(w->snapshot);
 }
 
-/* As configured, but no more than there are descriptors for. */
+/* As configured, but no more than there are descriptors for: one for the client and one for a service, so that who is
+ * let in can be served. */
 static size_t connections_allowed(const struct engine_settings *s)
 {
     size_t wanted = engine_max_connections(s);
@@ -54,8 +55,8 @@ static size_t connections_allowed(const struct engine_settings *s)
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return wanted;
-    have = limit.rlim_cur > 2 * OTHER_DESCRIPTORS ? limit.rlim_cur - OTHER_DESCRIPTORS
-                                                  : limit.rlim_cur / 2;
+    have = limit.rlim_cur > 2 * OTHER_DESCRIPTORS ? (limit.rlim_cur - OTHER_DESCRIPTORS) / 2
+                                                  : limit.rlim_cur / 4;
     return wanted < have ? wanted : have;
 }
 
@@ -249,7 +250,11 @@ static void on_order(struct control *c, const struct control_message *m, int fd)
 
     switch (m->kind) {
     case CONTROL_LISTENER:
-        if (w->draining)
+        if (fd <
+            0) /* until its own worker is there again the neighbours' clients wait, which is better than to die */
+            log_line(LOG_LEVEL_ERROR, "no descriptor is left for the listening socket of %s",
+                     m->text);
+        else if (w->draining)
             close(fd);
         else
             acceptors_add(&w->acceptors, m->listener, m->slot, m->flags & CONTROL_FLAG_LOCAL, fd,
@@ -332,6 +337,7 @@ static void begin(struct worker *w, const struct worker_birth *b)
     if (b->pinned && sched_setaffinity(0, sizeof b->cpus, &b->cpus) != 0)
         log_line(LOG_LEVEL_WARN, "cannot stay on one CPU: %s", strerror(errno));
     rights_drop(b->rights);
+    descriptors_keep_back();
     loop_init(&w->loop);
     w->loop.owner = w;
     w->loop.before_sleep = on_turn_done;
