@@ -136,5 +136,6 @@ int main(int argc, char **argv)
     if (w.status >= 0)
         return w.status;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     return w.command ? obey(&w) : run(&w, &title);
 }

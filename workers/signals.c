@@ -37,6 +37,8 @@ int signals_open(void)
     for (size_t i = 0; i < ARRAY_LEN(meanings); i++)
         signal(meanings[i].number, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
+    /* A log as large as a file may be is a full disk, and no reason to die. */
+    signal(SIGXFSZ, SIG_IGN);
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
         die("sigprocmask");
     fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);

@@ -18,7 +18,8 @@ enum order {
     ORDER_CHILD    /* SIGCHLD                                          */
 };
 
-/* Block what the table names and read it from a descriptor instead. SIGPIPE is ignored. Dies when it cannot. */
+/* Block what the table names and read it from a descriptor instead. SIGPIPE and SIGXFSZ are ignored. Dies when it
+ * cannot. */
 int signals_open(void) MUST_USE;
 /* The next one that waits. False: none now. */
 bool signals_next(int fd, enum order *order, const char **name);
