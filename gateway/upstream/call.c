@@ -93,7 +93,10 @@ static void dial_next(struct call *c, struct target *t)
             return;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            fail_later(c, REASON_OVERLOADED);
+            if (t->open > 0) /* one that stands will be free again */
+                wait_in_line(c, t);
+            else
+                fail_later(c, REASON_OVERLOADED);
             return;
         }
     }
