@@ -16,18 +16,18 @@
 #include "gateway/http/message.h"
 
 enum h1_body_result {
-    H1_BODY_DATA, /* *data is not empty                                                        */
-    H1_BODY_MORE, /* nothing to deliver, read more                                             */
-    H1_BODY_DONE, /* the body is complete; what follows belongs to the next message            */
-    H1_BODY_BAD   /* malformed framing: the message cannot be completed, close                 */
+    H1_BODY_DATA, /* *data is not empty */
+    H1_BODY_MORE, /* nothing to deliver, read more */
+    H1_BODY_DONE, /* the body is complete; what follows belongs to the next message */
+    H1_BODY_BAD   /* malformed framing: the message cannot be completed, close */
 };
 
 struct h1_body {
     enum body_kind kind;
-    uint8_t state; /* of the chunk decoder (h1_body.c)                                  */
+    uint8_t state; /* of the chunk decoder (h1_body.c) */
     uint8_t digits;
-    uint32_t line; /* bytes of the framing line or trailer section being read: bounded  */
-    uint64_t left; /* data bytes still to come in this body or chunk                    */
+    uint32_t line; /* bytes of the framing line or trailer section being read: bounded */
+    uint64_t left; /* data bytes still to come in this body or chunk */
 };
 
 void h1_body_init(struct h1_body *b, enum body_kind kind, uint64_t content_length);

@@ -16,27 +16,27 @@
 #include "gateway/http/message.h"
 
 struct h1_limits {
-    uint32_t first_line; /* bytes of the request or status line -> HEAD_LINE_TOO_LONG (414)   */
-    uint32_t field_line; /* bytes of one field line             -> HEAD_TOO_LARGE (431)       */
-    uint32_t total;      /* bytes of all field lines together   -> HEAD_TOO_LARGE             */
-    uint32_t count;      /* field lines                         -> HEAD_TOO_LARGE             */
+    uint32_t first_line; /* bytes of the request or status line -> HEAD_LINE_TOO_LONG (414) */
+    uint32_t field_line; /* bytes of one field line             -> HEAD_TOO_LARGE (431) */
+    uint32_t total;      /* bytes of all field lines together   -> HEAD_TOO_LARGE */
+    uint32_t count;      /* field lines                         -> HEAD_TOO_LARGE */
 };
 
 enum head_result {
     HEAD_DONE,
-    HEAD_MORE, /* come back with more text                                          */
-    HEAD_BAD,  /* not HTTP, or ambiguous: 400 and close (an answer: 502)            */
+    HEAD_MORE, /* come back with more text */
+    HEAD_BAD,  /* not HTTP, or ambiguous: 400 and close (an answer: 502) */
     HEAD_LINE_TOO_LONG,
     HEAD_TOO_LARGE,
-    HEAD_VERSION,         /* HTTP, but not 1.0 or 1.1: 505                                     */
-    HEAD_NOT_IMPLEMENTED, /* a transfer coding that we do not know: 501 (RFC 9112 6.1)         */
+    HEAD_VERSION,         /* HTTP, but not 1.0 or 1.1: 505 */
+    HEAD_NOT_IMPLEMENTED, /* a transfer coding that we do not know: 501 (RFC 9112 6.1) */
 };
 
 struct h1_scan {
-    uint32_t seen;      /* bytes already looked at                    */
-    uint32_t line;      /* where the line being read begins           */
-    uint32_t lines;     /* complete lines so far                      */
-    uint32_t fields_at; /* where the field lines begin                */
+    uint32_t seen;      /* bytes already looked at */
+    uint32_t line;      /* where the line being read begins */
+    uint32_t lines;     /* complete lines so far */
+    uint32_t fields_at; /* where the field lines begin */
     uint32_t
         skipped; /* empty lines before the first (RFC 9112 2.2: at most one CRLF), to be dropped */
 };

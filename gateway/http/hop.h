@@ -23,12 +23,12 @@ enum hop_forward {
 }; /* what to do with X-Forwarded-* that a client sent */
 
 struct hop_client {
-    struct str address; /* of the peer, as text without port: "192.0.2.7", "2001:db8::1"       */
-    struct str port;    /* of the listener, as text: X-Forwarded-Port                          */
+    struct str address; /* of the peer, as text without port: "192.0.2.7", "2001:db8::1" */
+    struct str port;    /* of the listener, as text: X-Forwarded-Port */
     bool is_ipv6;
     enum hop_forward forward;
-    bool send_forwarded; /* RFC 7239 Forwarded too                                              */
-    struct str via;      /* pseudonym: "sluice"                                                 */
+    bool send_forwarded; /* RFC 7239 Forwarded too */
+    struct str via;      /* pseudonym: "sluice" */
 };
 
 /* Makes the client's request what a service should see. Strings come from the arena or from `req`. */

@@ -27,28 +27,28 @@ enum method {
 
 /* How the end of a body is known. (RFC 9112 section 6.3; HTTP/2 maps onto LENGTH and CHUNKED.) */
 enum body_kind {
-    BODY_NONE,        /* no body, or one of length 0 that was said nowhere   */
-    BODY_LENGTH,      /* content_length bytes (0 is possible)                */
-    BODY_CHUNKED,     /* ends by itself, trailers may follow                 */
-    BODY_UNTIL_CLOSE, /* an answer only: ends with the connection            */
-    BODY_RAW          /* a tunnel after 101: no framing, no end              */
+    BODY_NONE,        /* no body, or one of length 0 that was said nowhere */
+    BODY_LENGTH,      /* content_length bytes (0 is possible) */
+    BODY_CHUNKED,     /* ends by itself, trailers may follow */
+    BODY_UNTIL_CLOSE, /* an answer only: ends with the connection */
+    BODY_RAW          /* a tunnel after 101: no framing, no end */
 };
 
 struct request {
     enum method method;
     struct str method_text;
-    struct str target; /* as the client sent it: what a service sees                        */
-    struct str scheme; /* "http" or "https": of the connection, or of an absolute target    */
-    struct str host;   /* Host or authority, port included, as sent                         */
-    struct str path;   /* normalised for comparing (target.h); for routing and policy only  */
-    struct str query;  /* without '?'; at == NULL: no '?' in the target                     */
+    struct str target; /* as the client sent it: what a service sees */
+    struct str scheme; /* "http" or "https": of the connection, or of an absolute target */
+    struct str host;   /* Host or authority, port included, as sent */
+    struct str path;   /* normalised for comparing (target.h); for routing and policy only */
+    struct str query;  /* without '?'; at == NULL: no '?' in the target */
     struct fields fields;
     enum body_kind body;
-    uint64_t content_length; /* with BODY_LENGTH                                                  */
-    uint8_t version;         /* 10, 11, 20                                                        */
-    bool keep_alive;         /* may the connection be used again (h1 only)                        */
-    bool expect_continue;    /* tell it to go on (100) before waiting for the body                */
-    bool expect_unknown;     /* it expects what we do not know: 417 (RFC 9110 10.1.1)             */
+    uint64_t content_length; /* with BODY_LENGTH */
+    uint8_t version;         /* 10, 11, 20 */
+    bool keep_alive;         /* may the connection be used again (h1 only) */
+    bool expect_continue;    /* tell it to go on (100) before waiting for the body */
+    bool expect_unknown;     /* it expects what we do not know: 417 (RFC 9110 10.1.1) */
 };
 
 struct response {
@@ -58,7 +58,7 @@ struct response {
     enum body_kind body;
     uint64_t content_length;
     uint8_t version;
-    bool keep_alive; /* of the link that it came on (h1 only)  */
+    bool keep_alive; /* of the link that it came on (h1 only) */
 };
 
 /* Does a body follow the head of an answer with that status to a request of that method? (RFC 9110 section 6.4.1)

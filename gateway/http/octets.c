@@ -1,7 +1,7 @@
 /* Classes of octets, and the scan for control characters. */
 #include "gateway/http/octets.h"
 
-#ifdef __x86_64__
+#ifdef __SSE2__
 #include <immintrin.h>
 #endif
 
@@ -104,7 +104,7 @@ const char *octets_find_control_plain(const char *p, const char *end)
     return p;
 }
 
-#ifdef __x86_64__
+#ifdef __SSE2__
 __attribute__((target("avx2"))) static const char *find_control_avx2(const char *p, const char *end)
 {
     const __m256i highest = _mm256_set1_epi8(0x1f);

@@ -18,10 +18,10 @@
 #include "gateway/base/str.h"
 
 enum octet_class {
-    OCTET_TOKEN = 1,  /* RFC 9110 5.6.2 tchar                                                     */
-    OCTET_TARGET = 2, /* visible ASCII without '#': what may stand in a request target            */
+    OCTET_TOKEN = 1,  /* RFC 9110 5.6.2 tchar */
+    OCTET_TARGET = 2, /* visible ASCII without '#': what may stand in a request target */
     OCTET_PATH = 4,   /* RFC 3986 pchar but '%': stands for itself in a path segment */
-    OCTET_HOST = 8,   /* unreserved: what may stand in a host name                                */
+    OCTET_HOST = 8,   /* unreserved: what may stand in a host name */
     OCTET_HEX = 16,
     OCTET_DIGIT = 32
 };
@@ -132,10 +132,10 @@ static inline const char *octets_skip_target(const char *p, const char *end)
 /* Looking for one control after another in a text: sixty-four octets are looked at together, and what was found
  * in them beyond the first is remembered. */
 struct octets_cursor {
-    const char *base;  /* of what was looked at last        */
-    const char *block; /* the first octet not looked at     */
+    const char *base;  /* of what was looked at last */
+    const char *block; /* the first octet not looked at */
     const char *end;
-    uint64_t found; /* bit n: base[n] is a control       */
+    uint64_t found; /* bit n: base[n] is a control */
 };
 
 uint64_t octets_controls_tail(const char *p, size_t len);

@@ -13,10 +13,10 @@
 
 struct problem {
     unsigned status;
-    struct str title;      /* "Too Many Requests"; empty: the standard reason phrase         */
-    struct str detail;     /* for people: "Authentication Failed"                            */
-    struct str reason;     /* stable code: "rate_limited"                                    */
-    struct str request_id; /* empty: left out                                                */
+    struct str title;      /* "Too Many Requests"; empty: the standard reason phrase */
+    struct str detail;     /* for people: "Authentication Failed" */
+    struct str reason;     /* stable code: "rate_limited" */
+    struct str request_id; /* empty: left out */
 };
 
 bool problem_wants_json(struct str accept);

@@ -24,9 +24,15 @@ static void scans_agree(struct str text)
 {
     const char *end = text.at + text.len;
     const char *plain = octets_find_control_plain(text.at, end);
+    struct octets_cursor cursor = octets_cursor_at(text.at, end);
 
     CHECK(octets_find_control(text.at, end) == plain);
     CHECK(octets_find_control_long(text.at, end) == plain);
+    for (;; plain = octets_find_control_plain(plain + 1, end)) {
+        CHECK(octets_next_control(&cursor) == plain);
+        if (plain == end)
+            break;
+    }
 }
 
 static enum head_result scan_in_pieces(struct str text, size_t piece, bool is_request, size_t *head,

@@ -74,6 +74,33 @@ START_TEST(test_every_way_to_scan_finds_the_same_control)
 }
 END_TEST
 
+/* Wherever the sixty-fours and the tail begin and end. */
+START_TEST(test_a_cursor_finds_every_control_in_its_order)
+{
+    uint64_t random = (uint64_t)_i + 1;
+
+    for (size_t len = 0; len < 300; len++) {
+        char *text = malloc(len + 1);
+        struct octets_cursor c = octets_cursor_at(text, text + len);
+
+        for (size_t i = 0; i < len; i++) {
+            random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            text[i] = (char)(random >> 33 & (_i % 2 ? 0x1f : 0xff));
+        }
+        for (const char *p = text;; p++) {
+            p = octets_find_control_plain(p, text + len);
+            if (_i % 3 == 0 && p < text + len)
+                octets_pass_control(&c);
+            else
+                ck_assert_ptr_eq(octets_next_control(&c), p);
+            if (p == text + len)
+                break;
+        }
+        free(text);
+    }
+}
+END_TEST
+
 /* The fast way past what is common must stop exactly where the class ends. */
 START_TEST(test_tokens_and_targets_end_at_the_first_octet_of_another_class)
 {
@@ -123,6 +150,7 @@ int main(void)
     tcase_add_loop_test(tests, test_every_way_to_scan_finds_the_same_control, 0, 256);
     tcase_add_loop_test(tests, test_tokens_and_targets_end_at_the_first_octet_of_another_class, 0,
                         256);
+    tcase_add_loop_test(tests, test_a_cursor_finds_every_control_in_its_order, 0, 12);
     tcase_add_test(tests, test_the_first_of_many_controls_is_found);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
