@@ -69,8 +69,7 @@ struct conf_schema {
     const char *doc;
     size_t size;                 /* of the settings struct; 0: no settings */
     const struct conf_key *keys; /* ended by KEY_END, at most 64; NULL: none */
-    const char
-        *main; /* the key that a scalar or a list in the place of the block fills; NULL: none */
+    const char *main; /* the key that a scalar in the place of the block fills, or NULL */
     /* What one key cannot see. `at`: the block in the file, or what stands for it. May be NULL. */
     void (*check)(const void *settings, const struct conf_node *at, struct conf_problems *p);
 };

@@ -14,10 +14,10 @@
 #include "gateway/base/str.h"
 
 enum bundle_kind {
-    BUNDLE_CONFIG,   /* name: the path; value: the file's bytes                 */
-    BUNDLE_ENV,      /* name: of a variable                                     */
-    BUNDLE_ENV_FILE, /* name: of a file in ${file:…}                            */
-    BUNDLE_ADDRESSES /* name: of a host; value: struct ip after struct ip       */
+    BUNDLE_CONFIG,   /* name: the path; value: the file's bytes */
+    BUNDLE_ENV,      /* name: of a variable */
+    BUNDLE_ENV_FILE, /* name: of a file in ${file:…} */
+    BUNDLE_ADDRESSES /* name: of a host; value: struct ip after struct ip */
 };
 
 struct bundle;

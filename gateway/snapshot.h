@@ -21,15 +21,15 @@
 #include "workers/program.h"
 
 struct part {
-    uint32_t holders;      /* snapshots and exchanges                          */
-    uint64_t hash;         /* of its source; equal: the same part              */
-    uint64_t generation;   /* the last one that it was part of                 */
-    struct link_node node; /* among those that only exchanges still hold       */
+    uint32_t holders;      /* snapshots and exchanges */
+    uint64_t hash;         /* of its source; equal: the same part */
+    uint64_t generation;   /* the last one that it was part of */
+    struct link_node node; /* among those that only exchanges still hold */
     struct arena arena;
     const struct conf_service *conf;
     struct service service;
-    struct route *routes;        /* one; the gateway's own part has several      */
-    struct route_entry *entries; /* the patterns that lead to them               */
+    struct route *routes;        /* one; the gateway's own part has several */
+    struct route_entry *entries; /* the patterns that lead to them */
     uint32_t entry_count;
 };
 
@@ -37,15 +37,15 @@ struct snapshot {
     struct arena arena;
     const struct conf_globals *globals;
     struct engine_settings engine;
-    struct current current; /* what exchanges look at                           */
+    struct current current; /* what exchanges look at */
     struct router *router;
-    struct part *own; /* the gateway's own routes: /metrics, /health …    */
+    struct part *own; /* the gateway's own routes: /metrics, /health … */
     struct part **parts;
     uint32_t part_count;
-    uint32_t shared_count; /* of them taken over from the snapshot before      */
+    uint32_t shared_count; /* of them taken over from the snapshot before */
     uint64_t config_hash;
     uint64_t generation;
-    struct snapshot_build *build; /* while it is being built, else NULL               */
+    struct snapshot_build *build; /* while it is being built, else NULL */
 };
 
 /* Begin. `bundle` is taken over and freed with the build; `previous` lends its parts and must live until the build has

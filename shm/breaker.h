@@ -29,16 +29,16 @@ struct breaker {
 };
 
 struct breaker_params {
-    uint32_t consecutive;    /* failures in a row that open it; 0: not a reason            */
-    uint64_t open_ns;        /* how long it stays open the first time                      */
-    uint64_t open_max_ns;    /* longest, however often; 0: open_ns                         */
+    uint32_t consecutive;    /* failures in a row that open it; 0: not a reason */
+    uint64_t open_ns;        /* how long it stays open the first time */
+    uint64_t open_max_ns;    /* longest, however often; 0: open_ns */
     uint32_t backoff;        /* each time in a row so many times longer; 0 or 1: no longer */
-    uint32_t successes;      /* probes in a row that close it; 0: 1                        */
+    uint32_t successes;      /* probes in a row that close it; 0: 1 */
     uint64_t probe_ns;       /* a probe that has not been told for so long is given up; 0: 60 s */
-    uint64_t window_ns;      /* of the two shares; 0: neither is a reason                  */
-    uint32_t failed_percent; /* of the window's outcomes that open it; 0: not a reason     */
-    uint32_t slow_percent;   /* the same                                                   */
-    uint32_t at_least;       /* outcomes in the window before a share means anything       */
+    uint64_t window_ns;      /* of the two shares; 0: neither is a reason */
+    uint32_t failed_percent; /* of the window's outcomes that open it; 0: not a reason */
+    uint32_t slow_percent;   /* the same */
+    uint32_t at_least;       /* outcomes in the window before a share means anything */
 };
 
 enum breaker_verdict { BREAKER_ALLOWED, BREAKER_PROBE, BREAKER_REFUSED };
@@ -46,15 +46,15 @@ enum breaker_verdict { BREAKER_ALLOWED, BREAKER_PROBE, BREAKER_REFUSED };
 /* What breaker_allows said; keep it and hand it to breaker_tell. */
 struct breaker_pass {
     enum breaker_verdict verdict;
-    uint64_t retry_ns; /* REFUSED: come back then                                    */
-    uint64_t lease;    /* PROBE: which one                                           */
+    uint64_t retry_ns; /* REFUSED: come back then */
+    uint64_t lease;    /* PROBE: which one */
 };
 
 enum breaker_outcome {
     OUTCOME_OK,
     OUTCOME_FAILED,
-    OUTCOME_SLOW,   /* an answer, but later than the service may take             */
-    OUTCOME_IGNORED /* says nothing about the service: the client left, 4xx, 501  */
+    OUTCOME_SLOW,   /* an answer, but later than the service may take */
+    OUTCOME_IGNORED /* says nothing about the service: the client left, 4xx, 501 */
 };
 
 /* As the gauge shows them. */

@@ -44,31 +44,28 @@ enum table_kind {
 /* Words about the whole gateway. The first part is written once, before anybody else looks. */
 struct region_header {
     uint64_t magic;
-    uint64_t layout;        /* REGION_LAYOUT of the binary that made it                */
-    uint64_t size;          /* of the mapping                                          */
-    uint64_t birth_ns;      /* clock_now_ns() when it was made                         */
-    uint64_t birth_wall_ns; /* clock_wall_ns() at the same moment                      */
-    struct hash_key key;    /* of every hash that lies in the region; secret           */
+    uint64_t layout;        /* REGION_LAYOUT of the binary that made it */
+    uint64_t size;          /* of the mapping */
+    uint64_t birth_ns;      /* clock_now_ns() when it was made */
+    uint64_t birth_wall_ns; /* clock_wall_ns() at the same moment */
+    struct hash_key key;    /* of every hash that lies in the region; secret */
 
-    _Alignas(CACHE_LINE)
-        shared_word master; /* region_process(): who may change the directory         */
+    _Alignas(CACHE_LINE) shared_word master; /* region_process(): who may change the directory */
     shared_word caretaker;  /* region_process(): who reads the rings and writes the boards */
-    shared_word generation; /* of the last load that was committed; 0: none yet        */
-    shared_word upgrade;    /* binary upgrade: enum region_upgrade                     */
-    shared_word heir;       /* region_process() of the master that takes over, or 0    */
+    shared_word generation; /* of the last load that was committed; 0: none yet */
+    shared_word upgrade;    /* binary upgrade: enum region_upgrade */
+    shared_word heir;       /* region_process() of the master that takes over, or 0 */
 
     /* Written by the master, shown by the metrics page. */
-    _Alignas(CACHE_LINE)
-        shared_word reloads; /* tried, the first load included                      */
+    _Alignas(CACHE_LINE) shared_word reloads; /* tried, the first load included */
     shared_word reload_failures;
-    shared_word reload_last_ok;      /* 1: the last one was taken; 0: it was refused            */
-    shared_word reload_last_wall_ns; /* when the running configuration was taken                */
-    shared_word config_hash;         /* of the running configuration's bytes                    */
+    shared_word reload_last_ok;      /* 1: the last one was taken; 0: it was refused */
+    shared_word reload_last_wall_ns; /* when the running configuration was taken */
+    shared_word config_hash;         /* of the running configuration's bytes */
 
     /* Written by the master within loads. */
-    _Alignas(CACHE_LINE)
-        shared_word tables; /* entries of the directory ever used                     */
-    shared_word bytes;      /* in tables                                               */
+    _Alignas(CACHE_LINE) shared_word tables; /* entries of the directory ever used */
+    shared_word bytes;                       /* in tables */
 };
 
 enum region_upgrade { UPGRADE_NONE, UPGRADE_FROZEN, UPGRADE_READY };
@@ -80,7 +77,7 @@ struct table_info {
     enum table_kind kind;
     struct str name; /* the first REGION_NAME_MAX bytes; lies in `text` */
     size_t size;
-    uint64_t last_named; /* by the load of this generation              */
+    uint64_t last_named; /* by the load of this generation */
     void *at;
     char text[REGION_NAME_MAX];
 };

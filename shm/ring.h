@@ -16,11 +16,10 @@
 #define RING_RECORD_MAX (UINT32_C(16) << 10)
 
 struct ring {
-    _Alignas(CACHE_LINE)
-        shared_word head; /* written by the writer: the end of what can be read      */
-    shared_word dropped;  /* written by the writer                                   */
-    shared_word written;  /* records, written by the writer                          */
-    shared_word called;   /* written by the writer: `head` when it last called the reader */
+    _Alignas(CACHE_LINE) shared_word head; /* written by the writer: the end of what can be read */
+    shared_word dropped;                   /* written by the writer */
+    shared_word written;                   /* records, written by the writer */
+    shared_word called; /* written by the writer: `head` when it last called the reader */
     _Alignas(CACHE_LINE)
         shared_word tail; /* written by the reader: the end of what may be overwritten */
     shared_word broken;   /* written by the reader: times it met what no writer writes */

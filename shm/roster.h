@@ -14,20 +14,19 @@
 #define ROSTER_ADDRESS 112
 
 struct roster_endpoint {
-    char address[ROSTER_ADDRESS]; /* "10.0.0.1:8080", "[::1]:80", "unix:/run/x"; NUL-ended      */
+    char address[ROSTER_ADDRESS]; /* "10.0.0.1:8080", "[::1]:80", "unix:/run/x"; NUL-ended */
     uint32_t weight;
-    uint32_t flags; /* the program's own                                          */
+    uint32_t flags; /* the program's own */
 };
 
 /* What is known about one address. Words that mean something alone. */
 struct roster_health {
-    _Alignas(CACHE_LINE)
-        shared_word address_hash; /* 0: free                                             */
+    _Alignas(CACHE_LINE) shared_word address_hash; /* 0: free */
     shared_word down_until_ns; /* region_now(): not to be picked before; UINT64_MAX: until told */
-    shared_word failures;      /* in a row                                                   */
-    shared_word latency_ns;    /* smoothed                                                   */
-    shared_word probed_ns;     /* when an active check last told something                   */
-    shared_word own[3];        /* the program's own                                          */
+    shared_word failures;      /* in a row */
+    shared_word latency_ns;    /* smoothed */
+    shared_word probed_ns;     /* when an active check last told something */
+    shared_word own[3];        /* the program's own */
 };
 
 struct roster_shared;
@@ -39,7 +38,7 @@ struct roster {
 };
 
 struct roster_list {
-    uint64_t version; /* 0: the caretaker has written none                          */
+    uint64_t version; /* 0: the caretaker has written none */
     uint32_t count;
     struct roster_endpoint endpoints[ROSTER_MAX];
 };

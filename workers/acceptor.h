@@ -23,10 +23,10 @@ struct acceptors;
 
 /* One listening socket. */
 struct acceptor {
-    struct watch watch; /* first: the loop's pointer is ours                          */
+    struct watch watch; /* first: the loop's pointer is ours */
     uint32_t magic;
-    uint32_t listener, slot; /* as the master numbers them                                 */
-    bool local;              /* a Unix socket, shared by all workers                       */
+    uint32_t listener, slot; /* as the master numbers them */
+    bool local;              /* a Unix socket, shared by all workers */
     bool watched;
     struct str address;
     struct acceptors *all;
@@ -37,12 +37,12 @@ struct acceptor {
 struct acceptors {
     struct worker *worker;
     struct list list;
-    struct list addresses; /* texts that live as long as the process                     */
+    struct list addresses; /* texts that live as long as the process */
     size_t max_connections;
     bool paused;
-    struct timer again;       /* while paused                                               */
-    uint64_t accepted;        /* for tests and the log                                      */
-    uint64_t pauses, said_ns; /* how often, and when it was last logged                     */
+    struct timer again;       /* while paused */
+    uint64_t accepted;        /* for tests and the log */
+    uint64_t pauses, said_ns; /* how often, and when it was last logged */
 };
 
 void acceptors_init(struct acceptors *all, struct worker *w, size_t max_connections);

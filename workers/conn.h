@@ -24,17 +24,15 @@ struct conn;
 
 /* What a conn tells its owner. No function is called from inside a call of the owner's, but for conn_close. */
 struct conn_events {
-    void (*on_open)(
-        struct conn *c); /* dialled conns only: the connection stands                     */
+    void (*on_open)(struct conn *c); /* dialled conns only: the connection stands */
     void (*on_bytes)(
         struct conn *c); /* input grew, or the peer will send no more: conn_peer_ended when all has
-                                           been read; c->hung_up at once, also while paused              */
+                                           been read; c->hung_up at once, also while paused */
     void (*on_room)(
-        struct conn *c); /* all output has left, after conn_write had taken too little    */
+        struct conn *c); /* all output has left, after conn_write had taken too little */
     void (*on_broken)(
-        struct conn *c); /* reset, or never stood; c->error is an errno. Close it now.    */
-    void (*on_due)(
-        struct conn *c); /* conn_set_due's time has come                                  */
+        struct conn *c);            /* reset, or never stood; c->error is an errno. Close it now. */
+    void (*on_due)(struct conn *c); /* conn_set_due's time has come */
 };
 
 /* The socket operations, so that TLS can stand in for them. As recv(2), send(2) and sendmsg(2) of two pieces:
@@ -48,28 +46,28 @@ struct conn {
     struct watch watch; /* first: the loop's pointer is ours */
     uint32_t magic;
     bool readable : 1, writable : 1;
-    bool hung_up : 1; /* RDHUP seen: what is left can be read, then the end                 */
-    bool ended : 1;   /* read to the end                                                    */
+    bool hung_up : 1; /* RDHUP seen: what is left can be read, then the end */
+    bool ended : 1;   /* read to the end */
     bool broken : 1;
-    bool opening : 1; /* connect(2) has not finished                                        */
-    bool paused : 1;  /* the owner takes no input now                                       */
-    bool closing : 1; /* the owner is gone: writing the rest, or lingering                  */
+    bool opening : 1; /* connect(2) has not finished */
+    bool paused : 1;  /* the owner takes no input now */
+    bool closing : 1; /* the owner is gone: writing the rest, or lingering */
     bool lingering : 1;
-    bool linger_after : 1; /* once the rest is written                                           */
+    bool linger_after : 1; /* once the rest is written */
     bool wants_room : 1;
     bool in_large : 1, out_large : 1, large_input : 1;
     bool farewell : 1; /* what is buffered is the last, a close follows in this turn */
-    bool reported : 1; /* the end of input has been told                                     */
+    bool reported : 1; /* the end of input has been told */
     int error;
     struct loop *loop;
     struct pool *pool; /* where this conn came from */
     const struct conn_events *events;
     void *owner;
     const struct conn_io *io;
-    char *in, *out; /* buffers, or NULL                                                   */
+    char *in, *out; /* buffers, or NULL */
     uint32_t in_begin, in_end, out_begin, out_end;
     struct link_node unsent; /* in loop->unsent; later in loop->closing */
-    struct task task; /* go on reading; later: end                                          */
+    struct task task;        /* go on reading; later: end */
     struct timer timer;
     uint64_t bytes_out;
 };
@@ -124,10 +122,10 @@ void conn_farewell(struct conn *c);
 void conn_set_due(struct conn *c, uint64_t due_ns);
 
 enum conn_close {
-    CLOSE_NOW, /* what is buffered may be lost                                                   */
-    CLOSE_WRITTEN, /* when what is buffered has been sent, or after 30 s without progress            */
+    CLOSE_NOW,      /* what is buffered may be lost */
+    CLOSE_WRITTEN,  /* when what is buffered has been sent, or after 30 s without progress */
     CLOSE_LINGERING /* the same, then read and drop for up to 2 s until the peer closes: it may still
-                            be sending, and a reset would take the answer from it (RFC 9112 9.6)           */
+                            be sending, and a reset would take the answer from it (RFC 9112 9.6) */
 };
 void conn_close(struct conn *c, enum conn_close how);
 /* Those that are closed and still write or linger: how many, and end them since the process ends. */

@@ -10,8 +10,8 @@
 
 struct cpus {
     cpu_set_t allowed;
-    uint32_t count; /* of allowed                                                     */
-    uint32_t quota; /* whole CPUs' worth of time, rounded up; 0: no quota             */
+    uint32_t count; /* of allowed */
+    uint32_t quota; /* whole CPUs' worth of time, rounded up; 0: no quota */
 };
 
 void cpus_look(struct cpus *c);

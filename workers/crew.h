@@ -21,10 +21,10 @@
 struct master;
 
 enum child_state {
-    CHILD_AWAITED,  /* nobody: the timer will fork one            */
-    CHILD_STARTING, /* forked, has not said READY                 */
+    CHILD_AWAITED,  /* nobody: the timer will fork one */
+    CHILD_STARTING, /* forked, has not said READY */
     CHILD_READY,
-    CHILD_LEAVING /* told to drain; nothing takes its place     */
+    CHILD_LEAVING /* told to drain; nothing takes its place */
 };
 
 struct held_socket {
@@ -41,21 +41,21 @@ struct child {
     struct control control;
     struct timer respawn;
     uint64_t born_ns;
-    uint32_t failures;   /* in a row                                   */
-    uint64_t generation; /* of what it runs                            */
+    uint32_t failures;   /* in a row */
+    uint64_t generation; /* of what it runs */
     uint64_t asked;      /* generation it was told to adopt and has not answered; 0: none */
     uint32_t seat;
-    uint64_t beat, silent_ns; /* the last heartbeat seen, and for how long  */
+    uint64_t beat, silent_ns; /* the last heartbeat seen, and for how long */
     bool aborted;
-    struct held_socket *held; /* what it polls                              */
+    struct held_socket *held; /* what it polls */
     size_t held_count, held_room;
     struct task end;
 };
 
 struct crew {
     struct list children;
-    uint64_t ticked_ns; /* when we last looked at the heartbeats      */
-    uint32_t epoch;     /* of processes: how many were forked         */
+    uint64_t ticked_ns; /* when we last looked at the heartbeats */
+    uint32_t epoch;     /* of processes: how many were forked */
 };
 
 void crew_init(struct crew *c);

@@ -21,18 +21,18 @@
 
 struct listener {
     struct link_node node;
-    uint32_t id; /* never used twice in the life of a master                    */
-    bool local;  /* a Unix socket: one descriptor for all slots                 */
-    bool wanted; /* by the configuration being looked at                        */
+    uint32_t id; /* never used twice in the life of a master */
+    bool local;  /* a Unix socket: one descriptor for all slots */
+    bool wanted; /* by the configuration being looked at */
     uint32_t backlog, unix_mode;
     struct sockaddr_storage bound;
     socklen_t bound_len;
-    dev_t file_dev; /* of a Unix socket's file                                     */
+    dev_t file_dev; /* of a Unix socket's file */
     ino_t file_ino;
-    uint32_t count;     /* of sockets that are bound: slots, or 1                      */
-    uint32_t listening; /* of them, from the front: what no failed reload takes away   */
+    uint32_t count;     /* of sockets that are bound: slots, or 1 */
+    uint32_t listening; /* of them, from the front: what no failed reload takes away */
     int *fds;
-    char address[]; /* as configured, NUL-ended                                    */
+    char address[]; /* as configured, NUL-ended */
 };
 
 struct listeners {

@@ -14,9 +14,9 @@
 struct logfile {
     struct link_node node;
     int fd;
-    bool borrowed; /* "stdout", "stderr": not opened, not closed                */
-    bool wanted;   /* by the configuration being looked at                      */
-    bool fresh;    /* opened for a reload that has not been adopted yet         */
+    bool borrowed; /* "stdout", "stderr": not opened, not closed */
+    bool wanted;   /* by the configuration being looked at */
+    bool fresh;    /* opened for a reload that has not been adopted yet */
     char path[];
 };
 

@@ -21,8 +21,7 @@
 struct watch {
     uint32_t magic;
     int fd; /* -1: not watched; late events are ignored */
-    void (*on_ready)(struct watch *w,
-                     uint32_t events); /* EPOLLIN and so on                        */
+    void (*on_ready)(struct watch *w, uint32_t events); /* EPOLLIN and so on */
 };
 
 /* Work for this turn, with an empty stack. A task that is queued already is not queued twice. */
@@ -34,18 +33,17 @@ struct task {
 struct loop {
     int epoll;
     bool stopping;
-    uint64_t now_ns; /* clock_now_ns() of this turn                                     */
+    uint64_t now_ns; /* clock_now_ns() of this turn */
     struct timers timers;
-    struct list tasks;   /* to run in this turn                                             */
-    struct list ends;    /* to run when everything else of this turn is done: freeing       */
-    struct list unsent;  /* conns that buffered output since the last look (conn.c)         */
-    struct list closing; /* conns without an owner that still write or linger (conn.c)     */
-    void (*send_unsent)(struct loop *l);  /* set by conn.c's first conn               */
+    struct list tasks;   /* to run in this turn */
+    struct list ends;    /* to run when everything else of this turn is done: freeing */
+    struct list unsent;  /* conns that buffered output since the last look (conn.c) */
+    struct list closing; /* conns without an owner that still write or linger (conn.c) */
+    void (*send_unsent)(struct loop *l);  /* set by conn.c's first conn */
     void (*before_sleep)(struct loop *l); /* set by the owner: heartbeat and the like */
     void *owner;
-    struct pool small_buffers; /* LOOP_SMALL_BUFFER bytes each, slabs                             */
-    struct pool
-        large_buffers; /* LOOP_LARGE_BUFFER bytes each; what lies idle above 2 MiB goes back */
+    struct pool small_buffers; /* LOOP_SMALL_BUFFER bytes each, slabs */
+    struct pool large_buffers; /* LOOP_LARGE_BUFFER bytes each; idle ones above 2 MiB go back */
 };
 
 #define LOOP_SMALL_BUFFER ((size_t)16 * 1024)

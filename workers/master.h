@@ -23,10 +23,10 @@
 #include "workers/title.h"
 
 struct master_options {
-    const char *path;     /* of the configuration, as program->rehearse wants it      */
+    const char *path;     /* of the configuration, as program->rehearse wants it */
     bool daemon;          /* go to the background; return when it is READY, or failed */
-    const char *pid_file; /* instead of settings->pid_file; NULL: that                */
-    struct title *title;  /* from title_claim(argc, argv); NULL: titles stay          */
+    const char *pid_file; /* instead of settings->pid_file; NULL: that */
+    struct title *title;  /* from title_claim(argc, argv); NULL: titles stay */
 };
 
 /* Run until stopped. Call it with one thread and before any is made.
@@ -37,10 +37,10 @@ int master_run(const struct program *p, const struct master_options *o);
 
 enum stopping {
     STOPPING_NOT,
-    STOPPING_SOON,      /* the drain delay: everything goes on, /ready says no      */
-    STOPPING_WORKERS,   /* they drain                                               */
-    STOPPING_CARETAKER, /* the workers are gone; it writes what they left           */
-    STOPPING_NOW        /* the second signal                                        */
+    STOPPING_SOON,      /* the drain delay: everything goes on, /ready says no */
+    STOPPING_WORKERS,   /* they drain */
+    STOPPING_CARETAKER, /* the workers are gone; it writes what they left */
+    STOPPING_NOW        /* the second signal */
 };
 
 struct seats_shared;
@@ -52,20 +52,20 @@ struct master {
     struct watch signals;
     struct region *region;
     struct seats_shared *seats;
-    struct load now; /* what runs                                                */
+    struct load now; /* what runs */
     struct reload reload;
     struct listeners listeners;
     struct logfiles logs;
     struct crew crew;
     struct pidfile pidfile;
-    int waiting_caller; /* of --daemon; -1: none                                    */
-    bool booting;       /* not all have been READY yet                              */
+    int waiting_caller; /* of --daemon; -1: none */
+    bool booting;       /* not all have been READY yet */
     int status;
     enum stopping stopping;
     struct timer stop_timer, tick, watchdog;
-    struct task left; /* a child has ended: is it time for the next step?         */
+    struct task left; /* a child has ended: is it time for the next step? */
     uint64_t watchdog_ns, cut;
-    bool to_sweep; /* tables of older generations may be left                  */
+    bool to_sweep; /* tables of older generations may be left */
 
     /* What a reload cannot change. */
     struct rights rights;

@@ -23,14 +23,14 @@ enum worker_role { ROLE_WORKER, ROLE_CARETAKER };
 /* Where to listen. A listener is known by its address: the same text after a reload is the same socket. */
 struct listen_address {
     struct str address; /* "8080", ":8080", "0.0.0.0:80", "[::1]:80", "unix:/run/x.sock" */
-    uint32_t backlog;   /* 0: 4096 (the kernel caps it by net.core.somaxconn)       */
-    uint32_t unix_mode; /* permissions of a Unix socket's file; 0: 0660             */
+    uint32_t backlog;   /* 0: 4096 (the kernel caps it by net.core.somaxconn) */
+    uint32_t unix_mode; /* permissions of a Unix socket's file; 0: 0660 */
 };
 
 enum pinning {
     PIN_AUTO, /* worker i on the i-th CPU we may use, if they are ours alone */
     PIN_NONE,
-    PIN_MASKS /* worker i on pin_masks[i modulo pin_count]                */
+    PIN_MASKS /* worker i on pin_masks[i modulo pin_count] */
 };
 
 /* What stands for 0 in engine_settings. */
@@ -42,32 +42,31 @@ enum pinning {
 /* What the engine itself wants to know. Lives in the snapshot that it came from. What is marked (start)
  * cannot change in a living process: a reload keeps the running value and says so. */
 struct engine_settings {
-    uint32_t workers; /* 0: as many as CPUs in our cgroup and affinity mask       */
-    enum pinning pin; /* (start)                                                  */
+    uint32_t workers; /* 0: as many as CPUs in our cgroup and affinity mask */
+    enum pinning pin; /* (start) */
     const cpu_set_t *pin_masks;
     size_t pin_count;
-    struct str user, group;   /* (start) workers and caretaker become these; empty: stay  */
-    struct str pid_file;      /* (start) empty: none                                      */
-    uint32_t max_connections; /* each worker; 0: 16384                                    */
+    struct str user, group;   /* (start) workers and caretaker become these; empty: stay */
+    struct str pid_file;      /* (start) empty: none */
+    uint32_t max_connections; /* each worker; 0: 16384 */
     uint64_t descriptors;     /* (start) RLIMIT_NOFILE; 0: enough for max_connections twice */
     const struct listen_address *listeners;
     size_t listener_count;
-    uint64_t drain_delay_ns; /* between the signal to stop and the end of accepting      */
-    uint64_t grace_ns;       /* what still runs so long after that is cut; 0: 30 s       */
+    uint64_t drain_delay_ns; /* between the signal to stop and the end of accepting */
+    uint64_t grace_ns;       /* what still runs so long after that is cut; 0: 30 s */
     uint64_t stuck_ns;       /* a worker that has not turned for so long is killed; 0: never */
-    uint64_t adopt_ns;       /* a worker that takes longer to adopt refuses; 0: 60 s     */
-    struct str error_log;    /* file that takes over standard error; empty: stays        */
+    uint64_t adopt_ns;       /* a worker that takes longer to adopt refuses; 0: 60 s */
+    struct str error_log;    /* file that takes over standard error; empty: stays */
     const struct str *logs;  /* files that the master opens for the caretaker, see worker_log */
     size_t log_count;
 };
 
 /* A connection that was just accepted. */
 struct arrival {
-    int fd;              /* non-blocking, close-on-exec; the program's from now on   */
-    bool local;          /* came through a Unix socket                               */
-    struct str listener; /* listen_address.address; valid as long as the process     */
-    const struct sockaddr_storage
-        *peer; /* valid during the call                                    */
+    int fd;              /* non-blocking, close-on-exec; the program's from now on */
+    bool local;          /* came through a Unix socket */
+    struct str listener; /* listen_address.address; valid as long as the process */
+    const struct sockaddr_storage *peer; /* valid during the call */
     socklen_t peer_len;
 };
 
@@ -89,8 +88,8 @@ static inline uint32_t engine_max_connections(const struct engine_settings *s)
 enum build_result { BUILD_MORE, BUILD_DONE, BUILD_FAILED };
 
 struct program {
-    const char *name;     /* of processes and in messages: "sluice"                   */
-    uint64_t region_size; /* of what the processes share; 0: the region's default     */
+    const char *name;     /* of processes and in messages: "sluice" */
+    uint64_t region_size; /* of what the processes share; 0: the region's default */
 
     /* ---- in the master, which never touches a client's bytes ---- */
 

@@ -30,15 +30,15 @@ struct load {
 
 enum reload_phase {
     RELOAD_NONE,
-    RELOAD_FIRST, /* one worker is asked                          */
-    RELOAD_REST,  /* it adopted: all others are                   */
-    RELOAD_BACK   /* somebody refused: who adopted goes back      */
+    RELOAD_FIRST, /* one worker is asked */
+    RELOAD_REST,  /* it adopted: all others are */
+    RELOAD_BACK   /* somebody refused: who adopted goes back */
 };
 
 struct reload {
     enum reload_phase phase;
-    bool again;   /* another was asked for meanwhile              */
-    bool hurried; /* nobody was there to ask: they were started   */
+    bool again;   /* another was asked for meanwhile */
+    bool hurried; /* nobody was there to ask: they were started */
     struct load next;
     struct timer due;
 };

@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 struct timer {
-    uint64_t due_ns;                 /* 0: not set                                       */
-    void (*on_due)(struct timer *t); /* called once per timer_set, from the loop         */
-    uint32_t place;                  /* in the heap, counted from 1; 0: not on the heap  */
+    uint64_t due_ns;                 /* 0: not set */
+    void (*on_due)(struct timer *t); /* called once per timer_set, from the loop */
+    uint32_t place;                  /* in the heap, counted from 1; 0: not on the heap */
 };
 
 struct timer_entry {

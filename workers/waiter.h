@@ -13,15 +13,15 @@
 #include "workers/loop.h"
 
 enum waiter_status {
-    WAITER_IDLE, /* not waiting                               */
+    WAITER_IDLE, /* not waiting */
     WAITER_WAITING,
-    WAITER_OK,     /* the queue was woken                       */
-    WAITER_FAILED, /* the queue was woken with failure          */
+    WAITER_OK,     /* the queue was woken */
+    WAITER_FAILED, /* the queue was woken with failure */
     WAITER_TIMEOUT
 };
 
 struct waiter {
-    struct link_node node; /* on a wait_queue                                          */
+    struct link_node node; /* on a wait_queue */
     struct task task;
     struct timer timer;
     struct loop *loop;

@@ -36,9 +36,9 @@ struct access_log {
 /* A ring being read: the next record of it that is still to be written. */
 struct reading {
     uint32_t seat;
-    bool there;          /* there is one                             */
-    uint64_t before, at; /* positions before it, and behind it       */
-    uint64_t ended_ns;   /* wall time at which its request was over  */
+    bool there;          /* there is one */
+    uint64_t before, at; /* positions before it, and behind it */
+    uint64_t ended_ns;   /* wall time at which its request was over */
     struct record_line line;
 };
 
@@ -64,7 +64,7 @@ void scribe_configure(struct scribe *s, const struct conf_logging *logging, uint
 void scribe_reopen(struct scribe *s, uint64_t now_ns);
 
 enum scribe_result {
-    SCRIBE_IDLE, /* there was nothing         */
+    SCRIBE_IDLE, /* there was nothing */
     SCRIBE_BUSY, /* all there was, is written */
     SCRIBE_MORE, /* there is more: come back soon */
 };

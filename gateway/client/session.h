@@ -23,25 +23,25 @@ enum session_state { SESSION_IDLE, SESSION_HEAD, SESSION_EXCHANGE };
 struct session {
     uint32_t magic;
     enum session_state state;
-    struct client_stream stream; /* HTTP/1.1: one exchange at a time                           */
+    struct client_stream stream; /* HTTP/1.1: one exchange at a time */
     struct local *local;
-    struct conn *conn;     /* NULL: closed                                               */
-    struct link_node node; /* in local->sessions_list                                    */
+    struct conn *conn;     /* NULL: closed */
+    struct link_node node; /* in local->sessions_list */
     struct task end_task;
     struct ip peer;
-    bool local_peer;             /* a Unix socket: no address                                  */
-    bool keep_alive;             /* may another request follow                                 */
+    bool local_peer;             /* a Unix socket: no address */
+    bool keep_alive;             /* may another request follow */
     bool feeding;                /* a piece of the body is being handed on */
-    bool body_wanted, body_done; /* of the request                                             */
-    bool half_closed;            /* the client had sent its end together with the request      */
+    bool body_wanted, body_done; /* of the request */
+    bool half_closed;            /* the client had sent its end together with the request */
     bool chunked_out, close_delimited;
     uint32_t chunk_left;
     uint32_t requests;
     struct h1_scan scan;
     struct h1_body body;
-    uint64_t head_due_ns; /* of the next head, or of being idle; 0: not waiting for it  */
+    uint64_t head_due_ns; /* of the next head, or of being idle; 0: not waiting for it */
     uint64_t body_due_ns, write_due_ns;
-    uint64_t sent_before; /* conn->bytes_out when write_due_ns was set                  */
+    uint64_t sent_before; /* conn->bytes_out when write_due_ns was set */
 };
 
 /* Prepare local's pool and list of sessions. */

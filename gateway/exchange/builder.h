@@ -25,17 +25,15 @@ struct shared;
 
 struct builder {
     enum build_role role;
-    struct arena *arena; /* of the part being built                                 */
+    struct arena *arena; /* of the part being built */
     struct region *region;
     struct conf_problems *problems;
     const struct conf_globals *globals;
-    const struct shared
-        *shared; /* during the build: keep numbers found in it, not pointers to it */
-    bool
-        whole_gateway; /* the step is one of the whole gateway's: its limits are one for all services */
-    struct str service_name; /* whose part it is; "" for the gateway's own              */
-    struct str step_name;    /* as in `middleware:`; state is kept under it             */
-    struct conf_place at;    /* of the step or service, for problems                    */
+    const struct shared *shared; /* during the build: keep numbers, not pointers to it */
+    bool whole_gateway;          /* the step is of the whole gateway: one for all services */
+    struct str service_name;     /* whose part it is; "" for the gateway's own */
+    struct str step_name;        /* as in `middleware:`; state is kept under it */
+    struct conf_place at;        /* of the step or service, for problems */
     struct bundle *bundle;
     bool (*resolve)(struct builder *b, struct str host, struct ip *ips, size_t room, size_t *count);
 };

@@ -29,11 +29,11 @@ struct part;
 enum side { SIDE_HEAD, SIDE_BODY, SIDE_DONE, SIDE_ABANDONED };
 
 enum phase {
-    PHASE_NEW,     /* the head is being read                             */
-    PHASE_IN,      /* steps, inwards                                     */
-    PHASE_HANDLER, /* the handler works on it                            */
-    PHASE_OUT,     /* steps, outwards                                    */
-    PHASE_SENDING, /* the answer's head has been sent                    */
+    PHASE_NEW,     /* the head is being read */
+    PHASE_IN,      /* steps, inwards */
+    PHASE_HANDLER, /* the handler works on it */
+    PHASE_OUT,     /* steps, outwards */
+    PHASE_SENDING, /* the answer's head has been sent */
     PHASE_OVER
 };
 
@@ -41,38 +41,38 @@ struct exchange {
     uint32_t magic;
     enum phase phase;
     enum side in, out;
-    bool made_here;       /* the answer was made by us, not by a service           */
-    bool handler_runs;    /* start was called, and neither its end nor cancel was  */
-    bool client_lost;     /* the client left before the answer was complete        */
-    bool refused_attempt; /* a step refused an attempt: refusal says why           */
-    bool resp_last;       /* the handler's answer has no body                      */
-    bool body_waited;     /* its body came before the steps had let the head pass  */
+    bool made_here;       /* the answer was made by us, not by a service */
+    bool handler_runs;    /* start was called, and neither its end nor cancel was */
+    bool client_lost;     /* the client left before the answer was complete */
+    bool refused_attempt; /* a step refused an attempt: refusal says why */
+    bool resp_last;       /* the handler's answer has no body */
+    bool body_waited;     /* its body came before the steps had let the head pass */
     bool request_tapped, response_tapped;
-    struct local *local;       /* this worker's loop, links, pools                      */
-    struct part *part;         /* the service's share of the snapshot it began with     */
-    const struct route *route; /* never NULL once started                               */
-    struct str pattern;        /* by which it was found                                 */
+    struct local *local;       /* this worker's loop, links, pools */
+    struct part *part;         /* the service's share of the snapshot it began with */
+    const struct route *route; /* never NULL once started */
+    struct str pattern;        /* by which it was found */
     struct request req;
     struct fields req_trailers; /* of a chunked body, as they come */
-    struct response resp;       /* final once the head is sent                           */
-    struct params params;       /* {id} and the like, from the route                     */
+    struct response resp;       /* final once the head is sent */
+    struct params params;       /* {id} and the like, from the route */
     struct identity who;
     enum reason reason;
-    struct client_stream *client; /* who asked; NULL once gone                             */
-    void *answer;                 /* the handler's own state                               */
-    struct frame *frames;         /* one per step of the route                             */
-    uint32_t entered;             /* steps before it have been entered                     */
+    struct client_stream *client; /* who asked; NULL once gone */
+    void *answer;                 /* the handler's own state */
+    struct frame *frames;         /* one per step of the route */
+    uint32_t entered;             /* steps before it have been entered */
     uint32_t cursor;              /* on the way out: steps before it are still to be passed */
-    uint64_t due_ns;              /* of the whole exchange                                 */
-    uint64_t body_limit;          /* bytes of the request's body                           */
-    uint32_t allowed_methods;     /* with REASON_METHOD_NOT_ALLOWED: for Allow             */
+    uint64_t due_ns;              /* of the whole exchange */
+    uint64_t body_limit;          /* bytes of the request's body */
+    uint32_t allowed_methods;     /* with REASON_METHOD_NOT_ALLOWED: for Allow */
     struct {
         uint16_t status;
         enum reason reason;
-        uint64_t retry_ns;   /* when it may be worth to come again; 0: not said       */
-    } refusal;               /* of an attempt, by a step's on_attempt                 */
-    uint64_t retry_after_ns; /* for an error answer's Retry-After; 0: none            */
-    struct str own_body;     /* of an answer made here, what has not been sent        */
+        uint64_t retry_ns;   /* when it may be worth to come again; 0: not said */
+    } refusal;               /* of an attempt, by a step's on_attempt */
+    uint64_t retry_after_ns; /* for an error answer's Retry-After; 0: none */
+    struct str own_body;     /* of an answer made here, what has not been sent */
     struct record record;
     struct task end_task;
     struct arena arena;

@@ -13,25 +13,25 @@
 
 enum family {
     FAMILY_REQUESTS,      /* service, method, status */
-    FAMILY_DURATION,      /* service                 */
+    FAMILY_DURATION,      /* service */
     FAMILY_S3_COUNTER,    /* method, status, service */
-    FAMILY_S3_TIMER,      /* service                 */
-    FAMILY_RATE_LIMITED,  /* service, limit          */
-    FAMILY_CANCELED,      /* service                 */
-    FAMILY_REASONS,       /* service, reason         */
-    FAMILY_SHADOW,        /* service, reason         */
-    FAMILY_AUTH_FAILURES, /* service                 */
-    FAMILY_ATTEMPTS,      /* service, outcome        */
-    FAMILY_RETRIES,       /* service                 */
-    FAMILY_BYTES_IN,      /* service                 */
-    FAMILY_BYTES_OUT,     /* service                 */
+    FAMILY_S3_TIMER,      /* service */
+    FAMILY_RATE_LIMITED,  /* service, limit */
+    FAMILY_CANCELED,      /* service */
+    FAMILY_REASONS,       /* service, reason */
+    FAMILY_SHADOW,        /* service, reason */
+    FAMILY_AUTH_FAILURES, /* service */
+    FAMILY_ATTEMPTS,      /* service, outcome */
+    FAMILY_RETRIES,       /* service */
+    FAMILY_BYTES_IN,      /* service */
+    FAMILY_BYTES_OUT,     /* service */
     FAMILY_COUNT
 };
 
 /* What the configuration says about them; cannot change while the gateway runs, see shared.h. */
 struct families_shape {
-    uint64_t max_series; /* of the family with the most labels; the others have less              */
-    uint64_t size;       /* bytes that all of them may take: max_series is made to fit            */
+    uint64_t max_series; /* of the family with the most labels; the others have less */
+    uint64_t size;       /* bytes that all of them may take: max_series is made to fit */
     uint64_t buckets[ROWS_BUCKETS_MAX];
     uint64_t bucket_count;
 };

@@ -11,10 +11,10 @@
 struct identity {
     struct ip address; /* of the client, after trusted proxies were looked through */
     struct str address_text;
-    struct str peer_text;         /* of whoever is connected to us: the client, or a proxy       */
+    struct str peer_text; /* of whoever is connected to us: the client, or a proxy */
     bool peer_is_ipv6;
-    struct str api_key;        /* verified; a secret: never logged                         */
-    struct str user, consumer; /* empty: unknown                                           */
+    struct str api_key;        /* verified; a secret: never logged */
+    struct str user, consumer; /* empty: unknown */
 };
 
 #endif

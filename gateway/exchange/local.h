@@ -29,8 +29,8 @@ struct worker;
 struct client_rules {
     struct h1_limits head;
     uint64_t header_ns, idle_ns;
-    uint64_t requests_per_connection; /* 0: any number                                          */
-    const struct cidr *trusted;       /* proxies whose word about the client is believed        */
+    uint64_t requests_per_connection; /* 0: any number */
+    const struct cidr *trusted;       /* proxies whose word about the client is believed */
     size_t trusted_count;
     enum client_address_field { CLIENT_XFF, CLIENT_FORWARDED, CLIENT_REAL_IP } address_field;
     unsigned ipv6_prefix;
@@ -45,7 +45,7 @@ struct current {
     struct client_rules clients;
     enum errors_format { ERRORS_AUTO, ERRORS_TEXT, ERRORS_PROBLEM } errors;
     const struct conf_globals *globals;
-    void *snapshot; /* of gateway/snapshot.c                                  */
+    void *snapshot; /* of gateway/snapshot.c */
 };
 
 struct local {
@@ -53,24 +53,24 @@ struct local {
     struct loop *loop;
     struct region *region;
     uint32_t seat;
-    struct current current; /* changes between two turns                              */
+    struct current current; /* changes between two turns */
     struct pool exchanges, conns, sessions, upstream_links;
-    struct links *links;       /* to services, found by value; outlive snapshots         */
+    struct links *links;       /* to services, found by value; outlive snapshots */
     struct shared *shared;     /* counters, rings, cells of limits: what all processes share */
-    const struct bells *bells; /* to wake other processes; NULL: they look by themselves   */
-    struct reporter *reporter; /* takes the record of each exchange                      */
-    uint64_t running;          /* exchanges now                                          */
-    struct list sessions_list; /* of connected clients                                   */
+    const struct bells *bells; /* to wake other processes; NULL: they look by themselves */
+    struct reporter *reporter; /* takes the record of each exchange */
+    uint64_t running;          /* exchanges now */
+    struct list sessions_list; /* of connected clients */
     uint64_t session_count;
     bool draining;
     struct date_cache date;
-    uint64_t wall_offset_ns; /* wall clock minus the loop's; looked at once a second   */
-    uint64_t wall_looked_s;  /* … in this second of the loop's, plus one               */
+    uint64_t wall_offset_ns; /* wall clock minus the loop's; looked at once a second */
+    uint64_t wall_looked_s;  /* … in this second of the loop's, plus one */
     /* The layer above gives these: */
     void (*part_release)(struct part *p, struct local *l);
     void (*part_hold)(struct part *p);
     void (*report)(struct exchange *x);
-    void (*let_go)(struct local *l); /* a client's connection has been closed                  */
+    void (*let_go)(struct local *l); /* a client's connection has been closed */
 };
 
 /* The text of a Date field for this turn. */

@@ -21,9 +21,9 @@ struct exchange;
 struct frame;
 
 enum verdict {
-    NEXT, /* go on: inwards from on_request, outwards from on_response                          */
-    REPLIED, /* x->resp is an answer (see reply.h); turn round here                                */
-    WAIT, /* frame_wait() was called; nothing happens until it calls the named function         */
+    NEXT,    /* go on: inwards from on_request, outwards from on_response */
+    REPLIED, /* x->resp is an answer (see reply.h); turn round here */
+    WAIT,    /* frame_wait() was called; nothing happens until it calls the named function */
 };
 
 enum flow { FLOW_ON, FLOW_FAIL };
@@ -32,26 +32,25 @@ typedef enum verdict (*step_fn)(struct exchange *x, struct frame *f);
 
 /* How far an attempt at an endpoint had come when it ended: this decides whether it may be made again. */
 enum sent {
-    SENT_NOTHING, /* no byte of the request left us                                      */
-    SENT_ON_REUSED_NO_BYTE, /* on a link that had served before, and no byte of an answer came     */
-    SENT_PART,    /* something was sent on a fresh link, no byte of an answer came       */
-    SENT_ANSWERED /* an answer, or a part of one, came                                   */
+    SENT_NOTHING,           /* no byte of the request left us */
+    SENT_ON_REUSED_NO_BYTE, /* on a link that had served before, and no byte of an answer came */
+    SENT_PART,              /* something was sent on a fresh link, no byte of an answer came */
+    SENT_ANSWERED           /* an answer, or a part of one, came */
 };
 
 struct attempt {
     const struct endpoint *endpoint;
     uint32_t number; /* from 1 */
     enum sent sent;
-    uint16_t status;    /* of the answer; 0: none                                              */
-    enum reason reason; /* REASON_OK, or what went wrong                                       */
+    uint16_t status;    /* of the answer; 0: none */
+    enum reason reason; /* REASON_OK, or what went wrong */
     uint64_t begun_ns, head_ns, end_ns;
 };
 
 /* A kind of middleware: one constant per file in middleware/, named `<name>_middleware`. */
 struct middleware {
-    struct conf_schema
-        settings;      /* name as in config.yaml, doc, keys, check                        */
-    size_t state_size; /* bytes of frame->state, zeroed for each exchange; may be 0       */
+    struct conf_schema settings; /* name as in config.yaml, doc, keys, check */
+    size_t state_size;           /* of frame->state, zeroed for each exchange; may be 0 */
 
     /* Part of a build, once for each step of each service: first in the master (which makes the shared tables), then in
      * each process that adopts (which finds them). The result is step->prepared. Problems go to the builder. */
@@ -79,8 +78,8 @@ struct step {
     const struct middleware *type;
     const void *settings;
     const void *prepared;
-    enum conf_mode mode;   /* ENFORCE, or SHADOW: judge, count and log, never act                 */
-    uint32_t state_offset; /* where frame->state lies in the memory of all frames                 */
+    enum conf_mode mode;   /* ENFORCE, or SHADOW: judge, count and log, never act */
+    uint32_t state_offset; /* where frame->state lies in the memory of all frames */
 };
 
 /* The same at work in one exchange. */
@@ -88,10 +87,9 @@ struct frame {
     const struct step *step;
     struct exchange *x;
     void *state;
-    step_fn again;        /* where to continue; set by frame_wait                                */
-    struct waiter waiter; /* one wait at a time; waiter.loop == NULL: it never waited            */
-    struct held_piece
-        *held; /* emitted, not yet taken by the next                                  */
+    step_fn again;           /* where to continue; set by frame_wait */
+    struct waiter waiter;    /* one wait at a time; waiter.loop == NULL: it never waited */
+    struct held_piece *held; /* emitted, not yet taken by the next */
     bool entered, taps_request, taps_response, emits_response;
 };
 

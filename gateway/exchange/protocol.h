@@ -18,29 +18,29 @@ struct client_stream;
 
 struct piece {
     struct str data;
-    bool last;                     /* the body ends behind this piece              */
-    bool flush;                    /* somebody waits for it: do not collect more   */
-    const struct fields *trailers; /* only with last; may be NULL                  */
+    bool last;                     /* the body ends behind this piece */
+    bool flush;                    /* somebody waits for it: do not collect more */
+    const struct fields *trailers; /* only with last; may be NULL */
 };
 
 struct client_protocol {
-    const char *name; /* "http/1.1"                                        */
-    void (*send_early)(struct client_stream *cs, const struct response *r); /* 1xx              */
+    const char *name;                                                       /* "http/1.1" */
+    void (*send_early)(struct client_stream *cs, const struct response *r); /* 1xx */
     /* x->resp is final. `last`: no body follows. May set the framing fields of *r. */
     void (*send_head)(struct client_stream *cs, struct response *r, bool last);
     size_t (*send_body)(struct client_stream *cs,
                         const struct piece *p); /* bytes taken; fewer: handler->room() later */
     void (*resume_body)(
-        struct client_stream *cs);           /* whoever takes the request's body can take more    */
-    void (*reset)(struct client_stream *cs); /* the answer cannot be completed                    */
-    void (*ended)(struct client_stream *cs); /* the exchange is over: the next one may begin      */
+        struct client_stream *cs);           /* whoever takes the request's body can take more */
+    void (*reset)(struct client_stream *cs); /* the answer cannot be completed */
+    void (*ended)(struct client_stream *cs); /* the exchange is over: the next one may begin */
 };
 
 /* One request of a client, embedded in the session (h1) or in a stream of it (h2). */
 struct client_stream {
     const struct client_protocol *protocol;
-    struct exchange *x;       /* NULL: between requests                        */
-    struct str listener_port; /* as text; empty: a Unix socket                 */
+    struct exchange *x;       /* NULL: between requests */
+    struct str listener_port; /* as text; empty: a Unix socket */
 };
 
 #endif

@@ -14,15 +14,15 @@
 #include "gateway/exchange/reason.h"
 
 struct record {
-    uint64_t begun_ns;    /* the head was complete                     */
-    uint64_t sent_ns;     /* the (last) attempt was begun; 0: none     */
-    uint64_t answered_ns; /* head of the service's answer; 0: none     */
+    uint64_t begun_ns;    /* the head was complete */
+    uint64_t sent_ns;     /* the (last) attempt was begun; 0: none */
+    uint64_t answered_ns; /* head of the service's answer; 0: none */
     uint64_t end_ns;
-    uint64_t bytes_in, bytes_out; /* of bodies                                 */
-    uint16_t upstream_status;     /* 0: none                                   */
+    uint64_t bytes_in, bytes_out; /* of bodies */
+    uint16_t upstream_status;     /* 0: none */
     enum reason shadow; /* what a step in shadow mode would have refused for; REASON_OK: nothing */
     uint16_t attempts;
-    struct str endpoint; /* of the last attempt                       */
+    struct str endpoint; /* of the last attempt */
 };
 
 /* ---- on the way to the caretaker ---- */

@@ -40,14 +40,14 @@ struct params {
 };
 
 struct route_pattern {
-    struct str host;   /* "api.example.com", "*.example.com"; empty: any                          */
+    struct str host;   /* "api.example.com", "*.example.com"; empty: any */
     struct str path;   /* "/users", "/users/{id}", "/files/ **" (without the space: below); names of
-                                  variables are borrowed for as long as routes are found and used         */
-    bool below;        /* the path and everything below it, by whole segments; "/": everything    */
+                                  variables are borrowed for as long as routes are found and used */
+    bool below;        /* the path and everything below it, by whole segments; "/": everything */
     uint32_t methods;  /* bits 1 << enum method; METHOD_OTHER: any method that has no number. GET
-                                  takes HEAD too, where no route names HEAD                               */
-    uint32_t priority; /* among routes of the same host, path and method the highest is taken     */
-    const void *owner; /* see above; NULL is an owner like any other                              */
+                                  takes HEAD too, where no route names HEAD */
+    uint32_t priority; /* among routes of the same host, path and method the highest is taken */
+    const void *owner; /* see above; NULL is an owner like any other */
 };
 
 enum router_added {
@@ -59,8 +59,8 @@ enum router_added {
 struct route_match {
     void *route;              /* NULL: none */
     bool method_mismatch;     /* none, but with another method there is: see allowed_methods */
-    bool ambiguous;           /* none: two readings of the path lead to different routes     */
-    uint32_t allowed_methods; /* bits 1 << enum method, for Allow                            */
+    bool ambiguous;           /* none: two readings of the path lead to different routes */
+    uint32_t allowed_methods; /* bits 1 << enum method, for Allow */
 };
 
 /* Build: one route at a time, each in constant time on average. */

@@ -17,8 +17,8 @@ enum { ROUTER_HOSTS, ROUTER_WILDCARDS, ROUTER_ANY_HOST, ROUTER_FIRST_FREE };
 struct router_node {
     uint32_t parent, hash; /* the edge that leads here is found by both, and by the text */
     uint32_t text, len;
-    uint32_t variable;     /* the child for any segment, or ROUTER_NOTHING        */
-    uint32_t exact, below; /* lists of leaves                              */
+    uint32_t variable;     /* the child for any segment, or ROUTER_NOTHING */
+    uint32_t exact, below; /* lists of leaves */
     bool has_children;
 };
 

@@ -16,10 +16,10 @@ struct endpoint_address {
 };
 
 struct endpoint {
-    struct str authority; /* "localhost:8081"                                            */
-    uint64_t id;          /* keyed hash of everything by which a link is found           */
+    struct str authority; /* "localhost:8081" */
+    uint64_t id;          /* keyed hash of everything by which a link is found */
     struct endpoint_address addresses[ENDPOINT_ADDRESSES];
-    uint32_t address_count; /* 0: the name could not be resolved                           */
+    uint32_t address_count; /* 0: the name could not be resolved */
 };
 
 struct upstream_timeouts {
@@ -30,7 +30,7 @@ struct service {
     struct str name;
     const struct endpoint *endpoints;
     uint32_t endpoint_count;
-    shared_word *turn; /* round robin: one counter for all workers                    */
+    shared_word *turn; /* round robin: one counter for all workers */
     struct upstream_timeouts timeouts;
 };
 

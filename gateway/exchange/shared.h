@@ -17,10 +17,10 @@
 
 /* Written by the caretaker alone, shown by the metrics page. */
 enum log_word {
-    LOG_LINES,    /* access log lines that were written (or handed to the system)      */
-    LOG_DROPPED,  /* … that were dropped because a log took no more                    */
-    LOG_FAILURES, /* writes that failed                                               */
-    LOG_STUCK,    /* access logs that take nothing now                                 */
+    LOG_LINES,    /* access log lines that were written (or handed to the system) */
+    LOG_DROPPED,  /* … that were dropped because a log took no more */
+    LOG_FAILURES, /* writes that failed */
+    LOG_STUCK,    /* access logs that take nothing now */
     LOG_WORDS
 };
 
@@ -38,10 +38,10 @@ struct shared {
     struct rows_family families[FAMILY_COUNT];
     struct rows rows;
     struct cells limits;
-    struct ring *rings;         /* by seat                                            */
+    struct ring *rings;         /* by seat */
     struct bell_topic *records; /* the caretaker wants to know: a ring has passed half */
-    shared_word *logs;          /* by enum log_word                                   */
-    shared_word *in_hand;       /* [seat * SEAT_WORDS + enum seat_word]                */
+    shared_word *logs;          /* by enum log_word */
+    shared_word *in_hand;       /* [seat * SEAT_WORDS + enum seat_word] */
 };
 
 /* Master, within each load: makes the tables, or names them again. Others: g is NULL and the tables are found.

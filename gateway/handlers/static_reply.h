@@ -10,8 +10,8 @@
 /* route->prepared */
 struct static_reply {
     uint16_t status;
-    struct str body;         /* empty: the standard phrase of the status                */
-    struct str content_type; /* empty: text, or problem+json for who prefers that       */
+    struct str body;         /* empty: the standard phrase of the status */
+    struct str content_type; /* empty: text, or problem+json for who prefers that */
 };
 
 extern const struct handler static_reply_handler;

@@ -134,7 +134,7 @@ static inline const char *octets_skip_target(const char *p, const char *end)
 struct octets_cursor {
     const char *base;  /* of what was looked at last */
     const char *block; /* the first octet not looked at */
-    const char *end;
+    const char *begin, *end;
     uint64_t found; /* bit n: base[n] is a control */
 };
 
@@ -155,7 +155,7 @@ static inline uint64_t octets_controls64(const char *p)
 
 static inline struct octets_cursor octets_cursor_at(const char *p, const char *end)
 {
-    return (struct octets_cursor){ .block = p, .end = end };
+    return (struct octets_cursor){ .begin = p, .block = p, .end = end };
 }
 
 /* The next control, or end. Inlined always, so that the cursor lives in registers. */
@@ -174,7 +174,9 @@ octets_next_control(struct octets_cursor *c)
             c->found = octets_controls64(c->block);
             c->block += 64;
         } else {
-            c->found = octets_controls_tail(c->block, left);
+            /* the last sixty-four again, but for those that were looked at; if there are as many */
+            c->found = c->end - c->begin >= 64 ? octets_controls64(c->end - 64) >> (64 - left)
+                                               : octets_controls_tail(c->block, left);
             c->block = c->end;
         }
     }

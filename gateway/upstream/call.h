@@ -28,42 +28,40 @@ struct call_owner {
     /* The link stands and the head is on its way: a body may follow (call_send_body). Also when there is room again.
      * May be called from inside call_start: it may only note or resume. */
     void (*room)(struct call *c);
-    void (*early)(struct call *c, const struct response *r); /* 1xx                       */
-    void (*head)(struct call *c, bool last);                 /* c->resp; last: no body    */
-    size_t (*body)(struct call *c, const struct piece *p);   /* bytes taken               */
+    void (*early)(struct call *c, const struct response *r); /* 1xx */
+    void (*head)(struct call *c, bool last);                 /* c->resp; last: no body */
+    size_t (*body)(struct call *c, const struct piece *p);   /* bytes taken */
     /* The attempt has failed: c->attempt says how far it came and why. The call is over and may be started again. */
     void (*failed)(struct call *c);
 };
 
 enum call_state {
-    CALL_IDLE,    /* not begun, or over                                     */
-    CALL_WAITING, /* for a link                                             */
-    CALL_SENT,    /* the head is on its way, no answer yet                  */
-    CALL_ANSWERED /* the answer's head has come                             */
+    CALL_IDLE,    /* not begun, or over */
+    CALL_WAITING, /* for a link */
+    CALL_SENT,    /* the head is on its way, no answer yet */
+    CALL_ANSWERED /* the answer's head has come */
 };
 
 struct call {
     enum call_state state;
-    bool request_done; /* the request's body has been given to the link                     */
-    bool answer_done;  /* the answer is complete                                            */
-    uint8_t address;   /* of the endpoint, being tried                                      */
+    bool request_done; /* the request's body has been given to the link */
+    bool answer_done;  /* the answer is complete */
+    uint8_t address;   /* of the endpoint, being tried */
     uint8_t addresses_left;
     const struct call_owner *owner;
     void *owned_by;
     struct links *links;
     struct arena *arena;
-    const struct request
-        *req; /* as the service shall see it                                       */
+    const struct request *req; /* as the service shall see it */
     struct upstream_timeouts timeouts;
     struct response resp;
     struct fields trailers; /* of a chunked answer, as they come */
     uint32_t early_count;   /* of 1xx answers */
-    struct attempt attempt; /* endpoint and number are set by the owner, the rest here           */
+    struct attempt attempt; /* endpoint and number are set by the owner, the rest here */
     struct link *link;
-    struct link_node
-        waiting;        /* in a target's line                                                */
-    struct timer timer; /* while in line                                                     */
-    struct task task;   /* brings what cannot be said from inside call_start                 */
+    struct link_node waiting; /* in a target's line */
+    struct timer timer;       /* while in line */
+    struct task task;         /* brings what cannot be said from inside call_start */
 };
 
 void call_init(struct call *c, struct links *links, struct arena *arena, const struct request *req,

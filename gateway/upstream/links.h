@@ -21,13 +21,13 @@ struct links;
 struct local;
 
 struct target {
-    uint64_t id; /* endpoint->id                                              */
+    uint64_t id; /* endpoint->id */
     struct links *links;
-    struct list idle; /* of struct link, the warmest first                         */
-    struct list line; /* of struct call, first come first served                   */
+    struct list idle; /* of struct link, the warmest first */
+    struct list line; /* of struct call, first come first served */
     uint32_t open, idle_count, line_count;
-    uint8_t good_address; /* the last one that answered                                */
-    struct target *next;  /* in its bucket                                             */
+    uint8_t good_address; /* the last one that answered */
+    struct target *next;  /* in its bucket */
 };
 
 enum link_state { LINK_OPENING, LINK_BUSY, LINK_IDLE, LINK_CLOSED };
@@ -35,26 +35,26 @@ enum link_state { LINK_OPENING, LINK_BUSY, LINK_IDLE, LINK_CLOSED };
 struct link {
     uint32_t magic;
     enum link_state state;
-    bool served; /* has carried a call before: the reuse race is possible     */
+    bool served;       /* has carried a call before: the reuse race is possible */
     struct pool *pool; /* where it came from */
     const struct upstream_protocol *protocol;
     struct target *target;
     struct conn *conn;
-    struct link_node node; /* among the idle                                            */
+    struct link_node node; /* among the idle */
     struct task end_task;
     struct call *call;
-    uint64_t due_ns; /* of the present wait                                       */
+    uint64_t due_ns; /* of the present wait */
     /* HTTP/1.1 */
     struct h1_scan scan;
-    struct h1_body body; /* of the answer                                             */
-    uint32_t chunk_left; /* of the request's chunk being sent                         */
+    struct h1_body body; /* of the answer */
+    uint32_t chunk_left; /* of the request's chunk being sent */
     bool head_seen, keep_alive, blocked;
 };
 
 struct link_limits {
-    uint32_t max_idle;     /* of all targets, this worker's share                       */
-    uint32_t max_per_host; /* open, this worker's share                                 */
-    uint32_t max_pending;  /* in line, each target                                      */
+    uint32_t max_idle;     /* of all targets, this worker's share */
+    uint32_t max_per_host; /* open, this worker's share */
+    uint32_t max_pending;  /* in line, each target */
 };
 
 struct links {

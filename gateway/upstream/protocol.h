@@ -14,14 +14,11 @@ struct link;
 
 struct upstream_protocol {
     const char *name;
-    struct conn_events events; /* of the link's conn; owner: the link          */
-    void (*start)(struct link *l,
-                  struct call *c); /* the connection stands: send the head         */
+    struct conn_events events;                     /* of the link's conn; owner: the link */
+    void (*start)(struct link *l, struct call *c); /* the connection stands: send the head */
     size_t (*send_body)(struct link *l, struct call *c, const struct piece *p);
-    void (*resume_body)(struct link *l,
-                        struct call *c); /* the owner can take more of the answer        */
-    void (*cancel)(struct link *l,
-                   struct call *c); /* h1: close the link; h2: reset the stream     */
+    void (*resume_body)(struct link *l, struct call *c); /* the owner can take more of the answer */
+    void (*cancel)(struct link *l, struct call *c); /* h1: close the link; h2: reset the stream */
 };
 
 #endif
