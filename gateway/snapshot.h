@@ -1,8 +1,7 @@
 /* Everything derived from one reading of the configuration: const once built.
  *
- * A snapshot is a router and parts. A part is one service with its routes and steps, in an arena of its
- * own; a part whose source did not change is shared with the snapshot before, so a stream that lives for
- * days pins one service and not the whole. Parts are counted: snapshots and exchanges hold them.
+ * A snapshot is a router and parts (part.h). A part whose source did not change is shared with the snapshot
+ * before.
  *
  * Building goes in slices, so that a living worker does it between two turns. One process, one thread.
  */
@@ -16,22 +15,8 @@
 #include "gateway/bundle.h"
 #include "gateway/exchange/builder.h"
 #include "gateway/exchange/local.h"
-#include "gateway/exchange/route.h"
-#include "gateway/exchange/service.h"
+#include "gateway/part.h"
 #include "workers/program.h"
-
-struct part {
-    uint32_t holders;      /* snapshots and exchanges */
-    uint64_t hash;         /* of its source; equal: the same part */
-    uint64_t generation;   /* the last one that it was part of */
-    struct link_node node; /* among those that only exchanges still hold */
-    struct arena arena;
-    const struct conf_service *conf;
-    struct service service;
-    struct route *routes;        /* one; the gateway's own part has several */
-    struct route_entry *entries; /* the patterns that lead to them */
-    uint32_t entry_count;
-};
 
 struct snapshot {
     struct arena arena;
@@ -65,8 +50,5 @@ void snapshot_seal(struct snapshot *s);
 /* For who serves no requests (the master, after the rehearsal): only the globals are kept. */
 void snapshot_forget_routes(struct snapshot *s);
 void snapshot_free(struct snapshot *s);
-
-void part_hold(struct part *p);
-void part_release(struct part *p);
 
 #endif

@@ -35,7 +35,6 @@ struct builder {
     struct str step_name;        /* as in `middleware:`; state is kept under it */
     struct conf_place at;        /* of the step or service, for problems */
     struct bundle *bundle;
-    bool (*resolve)(struct builder *b, struct str host, struct ip *ips, size_t room, size_t *count);
 };
 
 /* A shared table named kind/service/what, where what is b->step_name; `kind` is a short word ("breaker"). NULL: a problem

@@ -1,0 +1,295 @@
+/* A service's share of a snapshot. */
+#include "gateway/part.h"
+
+#include <netdb.h>
+#include <stdlib.h>
+
+#include "gateway/base/hash.h"
+#include "gateway/bundle.h"
+#include "gateway/catalog.h"
+#include "gateway/exchange/middleware.h"
+#include "gateway/handlers/health_page.h"
+#include "gateway/handlers/metrics_page.h"
+#include "gateway/handlers/proxy.h"
+#include "gateway/handlers/static_reply.h"
+
+/* ---- parts ------------------------------------------------------------------------------------ */
+
+void part_hold(struct part *p)
+{
+    p->holders++;
+}
+
+void part_release(struct part *p)
+{
+    CHECK(p->holders > 0);
+    if (--p->holders > 0)
+        return;
+    link_remove(&p->node);
+    arena_free(&p->arena);
+    free(p);
+}
+
+struct part *part_new(uint64_t hash)
+{
+    struct part *p = calloc(1, sizeof *p);
+
+    if (!p)
+        die("out of memory for a service");
+    p->holders = 1;
+    p->hash = hash;
+    link_init(&p->node);
+    arena_init(&p->arena, NULL);
+    return p;
+}
+
+/* ---- names ------------------------------------------------------------------------------------ */
+
+static size_t ask_the_system(struct str host, struct ip *ips, size_t room)
+{
+    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found, *a;
+    struct arena scratch;
+    size_t n = 0;
+
+    arena_init(&scratch, NULL);
+    if (getaddrinfo(str_keep_z(&scratch, host), NULL, &hints, &found) == 0) {
+        for (a = found; a && n < room; a = a->ai_next)
+            if (ip_of_sockaddr(a->ai_addr, &ips[n]))
+                n++;
+        freeaddrinfo(found);
+    }
+    arena_free(&scratch);
+    return n;
+}
+
+/* The addresses of a name: the master asks and writes them down, a worker reads them. */
+static bool resolve(struct builder *b, struct str host, struct ip *ips, size_t room, size_t *count)
+{
+    struct str known;
+
+    if (!bundle_get(b->bundle, BUNDLE_ADDRESSES, host, &known)) {
+        if (b->role != BUILD_MASTER)
+            return false;
+        *count = ask_the_system(host, ips, room);
+        bundle_put(b->bundle, BUNDLE_ADDRESSES, host,
+                   str_of((const char *)ips, *count * sizeof *ips));
+        return *count > 0;
+    }
+    *count = known.len / sizeof *ips < room ? known.len / sizeof *ips : room;
+    if (*count)
+        memcpy(ips, known.at, *count * sizeof *ips);
+    return *count > 0;
+}
+
+static void set_address(struct endpoint_address *to, const struct ip *ip, uint16_t port)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&to->at;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&to->at;
+
+    if (ip_is_v4(ip)) {
+        *v4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port) };
+        memcpy(&v4->sin_addr, ip->at + 12, 4);
+        to->len = sizeof *v4;
+        return;
+    }
+    *v6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port) };
+    memcpy(&v6->sin6_addr, ip->at, 16);
+    to->len = sizeof *v6;
+}
+
+/* ---- a service -------------------------------------------------------------------------------- */
+
+/* An endpoint is known by value: its name, and what that stands for now. */
+static uint64_t endpoint_id(struct region *r, struct str authority, const struct ip *ips,
+                            size_t count)
+{
+    const struct hash_key *key = &region_header(r)->key;
+    uint64_t id = hash_keyed(key, authority.at, authority.len);
+
+    for (size_t i = 0; i < count; i++)
+        id = id * 31 + hash_keyed(key, ips[i].at, sizeof ips[i].at);
+    return id;
+}
+
+static void build_endpoint(struct builder *b, const struct conf_url *url, struct endpoint *e)
+{
+    struct ip ips[ENDPOINT_ADDRESSES];
+    size_t count = 1;
+
+    e->authority = url->authority;
+    if (url->is_ip)
+        ips[0] = url->ip;
+    else if (!resolve(b, url->host, ips, ENDPOINT_ADDRESSES, &count)) {
+        builder_warning(b,
+                        "the name %.*s has no address now: its requests will be answered with 502",
+                        STR_ARGS(url->host));
+        count = 0;
+    }
+    for (size_t i = 0; i < count; i++)
+        set_address(&e->addresses[i], &ips[i], url->port);
+    e->address_count = (uint32_t)count;
+    e->id = endpoint_id(b->region, e->authority, ips, count);
+}
+
+static void build_service(struct builder *b, struct part *p)
+{
+    const struct conf_service *conf = p->conf;
+    const struct conf_url *urls = conf->urls.items;
+    struct endpoint *endpoints = ARENA_ARRAY(&p->arena, struct endpoint, conf->urls.count + 1);
+
+    for (size_t i = 0; i < conf->urls.count; i++)
+        build_endpoint(b, &urls[i], &endpoints[i]);
+    p->service = (struct service){
+        .name = conf->name,
+        .endpoints = endpoints,
+        .endpoint_count = (uint32_t)conf->urls.count,
+        .timeouts = { .connect_ns = conf->timeouts.upstream_connect,
+                      .header_ns = conf->timeouts.upstream_header,
+                      .idle_read_ns = conf->timeouts.upstream_idle_read,
+                      .keepalive_ns = conf->timeouts.upstream_keepalive },
+    };
+    p->service.turn =
+        region_words(b->region, str_format(&p->arena, "turn/%.*s", STR_ARGS(conf->name)), 1);
+    if (!p->service.turn)
+        builder_problem(b, "no room for the shared counter of its endpoints");
+}
+
+static struct route_limits limits_of(const struct conf_limits *l, const struct conf_timeouts *t)
+{
+    return (struct route_limits){ .body_size = l->body_size,
+                                  .request_ns = t->request,
+                                  .client_body_ns = t->client_body,
+                                  .client_write_ns = t->client_write };
+}
+
+static void build_steps(struct builder *b, const struct conf_steps *from, struct step *steps,
+                        uint32_t *count, bool *counts_for_s3)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        const struct conf_step *conf = &from->items[i];
+        const struct middleware *type = catalog_middleware(conf->type);
+        struct step *s = &steps[*count];
+        uint32_t offset = 0;
+
+        if (conf->mode == CONF_MODE_OFF)
+            continue;
+        if (*count > 0)
+            offset = (steps[*count - 1].state_offset +
+                      (uint32_t)steps[*count - 1].type->state_size + 15) &
+                     ~15u;
+        *s = (struct step){
+            .type = type, .settings = conf->settings, .mode = conf->mode, .state_offset = offset
+        };
+        b->step_name = conf->name;
+        b->at = conf->at;
+        if (type->prepare)
+            s->prepared = type->prepare(b, conf->settings);
+        if (str_equal(str_from(type->settings.name), STR("metrics")))
+            *counts_for_s3 = true;
+        ++*count;
+    }
+}
+
+static uint64_t id_of(const struct builder *b, struct str name)
+{
+    return hash_keyed(&region_header(b->region)->key, name.at, name.len);
+}
+
+void part_build_service(struct builder *b, struct part *p)
+{
+    const struct conf_service *conf = p->conf;
+    const struct conf_steps *gateways = &b->globals->steps;
+    struct route *r = p->routes = ARENA_NEW(&p->arena, struct route);
+    struct step *steps =
+        ARENA_ARRAY(&p->arena, struct step, gateways->count + conf->steps.count + 1);
+
+    build_service(b, p);
+    b->whole_gateway = true;
+    build_steps(b, gateways, steps, &r->step_count, &r->counts_for_s3);
+    b->whole_gateway = false;
+    build_steps(b, &conf->steps, steps, &r->step_count, &r->counts_for_s3);
+    r->part = p;
+    r->handler = &proxy_handler;
+    r->steps = steps;
+    r->service = &p->service;
+    r->service_name = conf->name;
+    r->service_id = id_of(b, conf->name);
+    r->limits = limits_of(&conf->limits, &conf->timeouts);
+    p->entry_count = (uint32_t)conf->routes.count;
+    p->entries = ARENA_ARRAY(&p->arena, struct route_entry, conf->routes.count + 1);
+    for (uint32_t i = 0; i < p->entry_count; i++)
+        p->entries[i] = (struct route_entry){
+            .route = r, .pattern = ((const struct conf_route *)conf->routes.items)[i].path
+        };
+}
+
+/* ---- the gateway's own routes ----------------------------------------------------------------- */
+
+static void own_handlers(struct builder *b, struct part *p)
+{
+    const struct conf_globals *g = b->globals;
+    struct static_reply *none = ARENA_NEW(&p->arena, struct static_reply);
+    struct health_page *live = ARENA_NEW(&p->arena, struct health_page);
+    struct health_page *ready = ARENA_NEW(&p->arena, struct health_page);
+
+    *none = (struct static_reply){ .status = (uint16_t)g->unmatched.status,
+                                   .body = str_keep(&p->arena, g->unmatched.body) };
+    ready->ready = true;
+    p->routes[OWN_UNMATCHED].handler = &static_reply_handler;
+    p->routes[OWN_UNMATCHED].prepared = none;
+    p->routes[OWN_METRICS].handler = &metrics_page_handler;
+    p->routes[OWN_LIVE].handler = p->routes[OWN_READY].handler = &health_page_handler;
+    p->routes[OWN_LIVE].prepared = live;
+    p->routes[OWN_READY].prepared = ready;
+}
+
+/* A limit of the whole gateway sees every request, also those that nobody claims. */
+static void own_steps(struct builder *b, struct part *p)
+{
+    const struct conf_steps *gateways = &b->globals->steps;
+    struct route *r = &p->routes[OWN_UNMATCHED];
+    struct step *steps = ARENA_ARRAY(&p->arena, struct step, gateways->count + 1);
+
+    b->service_name = r->service_name;
+    b->whole_gateway = true;
+    build_steps(b, gateways, steps, &r->step_count, &r->counts_for_s3);
+    r->steps = steps;
+}
+
+void part_build_own(struct builder *b, struct part *p)
+{
+    static const char *const names[] = { "unmatched", "metrics", "health", "ready" };
+    const struct conf_globals *g = b->globals;
+
+    p->entry_count = OWN_COUNT;
+    p->entries = ARENA_ARRAY(&p->arena, struct route_entry, OWN_COUNT);
+    p->routes = ARENA_ARRAY(&p->arena, struct route, OWN_COUNT);
+    for (int i = 0; i < OWN_COUNT; i++) {
+        struct str name = str_from(names[i]);
+
+        p->entries[i] = (struct route_entry){ .route = &p->routes[i], .pattern = name };
+        p->routes[i] = (struct route){ .part = p,
+                                       .service_name = name,
+                                       .service_id = id_of(b, name),
+                                       .limits = limits_of(&g->limits, &g->timeouts) };
+    }
+    own_handlers(b, p);
+    own_steps(b, p);
+}
+
+bool part_addresses_stand(struct builder *b, const struct part *p)
+{
+    const struct conf_url *urls = p->conf->urls.items;
+    struct ip ips[ENDPOINT_ADDRESSES];
+    size_t count;
+
+    for (size_t i = 0; i < p->conf->urls.count; i++) {
+        if (urls[i].is_ip)
+            continue;
+        if (!resolve(b, urls[i].host, ips, ENDPOINT_ADDRESSES, &count))
+            count = 0;
+        if (p->service.endpoints[i].id != endpoint_id(b->region, urls[i].authority, ips, count))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,46 @@
+/* A service's share of a snapshot: its endpoints, its steps, its routes, in an arena of its own.
+ *
+ * Const once built. Parts are counted with a plain integer (one process, one thread): snapshots and exchanges
+ * hold them, so a stream that lives for days pins one service and not the whole configuration. The gateway's
+ * own routes (/metrics, /health, /ready, and what no service claims) are a part too.
+ */
+#ifndef GATEWAY_PART_H
+#define GATEWAY_PART_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/settings.h"
+#include "gateway/base/list.h"
+#include "gateway/exchange/builder.h"
+#include "gateway/exchange/route.h"
+#include "gateway/exchange/service.h"
+
+struct part {
+    uint32_t holders;      /* snapshots and exchanges */
+    uint64_t hash;         /* of its source; equal: the same part */
+    uint64_t generation;   /* the last one that it was part of */
+    struct link_node node; /* among those that only exchanges still hold */
+    struct arena arena;
+    const struct conf_service *conf;
+    struct service service;
+    struct route *routes;        /* one; the gateway's own part has several */
+    struct route_entry *entries; /* the patterns that lead to them */
+    uint32_t entry_count;
+};
+
+enum own_entry { OWN_UNMATCHED, OWN_METRICS, OWN_LIVE, OWN_READY, OWN_COUNT };
+
+/* Empty, held once. */
+struct part *part_new(uint64_t hash);
+void part_hold(struct part *p);
+void part_release(struct part *p);
+
+/* Make it the share of the service p->conf. b->arena is the part's, b->at and b->service_name the service's. */
+void part_build_service(struct builder *b, struct part *p);
+/* Make it the gateway's own: entries by enum own_entry. */
+void part_build_own(struct builder *b, struct part *p);
+/* Do the names of its endpoints still stand for the same addresses, by this bundle? */
+bool part_addresses_stand(struct builder *b, const struct part *p);
+
+#endif
