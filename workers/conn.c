@@ -236,6 +236,17 @@ void conn_consume(struct conn *c, size_t n)
     c->in_begin += (uint32_t)n;
 }
 
+bool conn_is_quiet(struct conn *c)
+{
+    char next;
+
+    if (c->in_end > c->in_begin || c->hung_up)
+        return false;
+    if (c->readable && recv(c->watch.fd, &next, 1, MSG_PEEK) < 0 && errno == EAGAIN)
+        c->readable = false;
+    return !c->readable;
+}
+
 void conn_pause(struct conn *c)
 {
     c->paused = true;

@@ -86,6 +86,8 @@ static inline struct str conn_input(const struct conn *c)
     return (struct str){ c->in + c->in_begin, c->in_end - c->in_begin };
 }
 void conn_consume(struct conn *c, size_t n);
+/* Is there nothing more to read for now, not even in the socket? Asks the kernel only if that is not known. */
+bool conn_is_quiet(struct conn *c) MUST_USE;
 /* No more input will come. There may be some left. */
 static inline bool conn_peer_ended(const struct conn *c)
 {

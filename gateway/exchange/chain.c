@@ -10,11 +10,11 @@
 
 enum way { WAY_IN, WAY_OUT };
 
-/* What a step emitted and the next one could not take yet. Rare, so plain malloc. */
+/* What a step emitted and the next one could not take yet, one for each way. Rare, so plain malloc. */
 struct held_piece {
-    enum way way;
     size_t begin, len, room;
     bool last;
+    const struct fields *trailers;
     char *data;
 };
 
@@ -139,7 +139,7 @@ void frame_tap_response_body(struct frame *f)
 
 static bool is_held(const struct frame *f, enum way way)
 {
-    return f->held && f->held->way == way && (f->held->len > f->held->begin || f->held->last);
+    return f->held && (f->held[way].len > f->held[way].begin || f->held[way].last);
 }
 
 static bool any_held(const struct exchange *x, enum way way)
@@ -158,8 +158,14 @@ static bool taps(const struct frame *f, enum way way)
 /* To the handler or to the client: where a body leaves the chain. */
 static size_t deliver(struct exchange *x, enum way way, const struct piece *p)
 {
-    if (way == WAY_OUT)
-        return x->client ? x->client->protocol->send_body(x->client, p) : p->data.len;
+    size_t taken = p->data.len;
+
+    if (way == WAY_OUT) {
+        if (x->client)
+            taken = x->client->protocol->send_body(x->client, p);
+        x->delivered |= p->last && taken == p->data.len;
+        return taken;
+    }
     if (!x->handler_runs || !x->route->handler->body)
         return p->data.len; /* nobody wants it */
     return x->route->handler->body(x, p);
@@ -171,27 +177,33 @@ static size_t pass(struct exchange *x, enum way way, uint32_t from, const struct
     for (uint32_t n = way == WAY_IN ? x->entered - from : from; n > 0; n--) {
         struct frame *f = &x->frames[way == WAY_IN ? x->entered - n : n - 1];
         const struct middleware *type = f->step->type;
+        bool before = f->emits_response; /* an answer may begin while the request still comes */
+        enum flow flow;
 
         if (!taps(f, way))
             continue;
+        if (p->data.len && is_held(f, way)) /* it is offered more when that is gone */
+            return 0;
         f->emits_response = way == WAY_OUT;
-        if ((way == WAY_IN ? type->on_request_body : type->on_response_body)(x, f, p) == FLOW_FAIL)
+        flow = (way == WAY_IN ? type->on_request_body : type->on_response_body)(x, f, p);
+        f->emits_response = before;
+        if (flow == FLOW_FAIL)
             exchange_fail(x, 500, REASON_INTERNAL, NULL);
         return p->data.len;
     }
     return deliver(x, way, p);
 }
 
-static void hold(struct frame *f, enum way way, struct str data, bool last)
+static void hold(struct frame *f, enum way way, struct str data, const struct piece *p)
 {
-    struct held_piece *h = f->held;
+    struct held_piece *h;
 
-    if (!h) {
-        h = f->held = calloc(1, sizeof *h);
-        if (!h)
+    if (!f->held) {
+        f->held = calloc(2, sizeof *f->held);
+        if (!f->held)
             die("out of memory for a held piece");
     }
-    h->way = way;
+    h = &f->held[way];
     if (h->begin == h->len)
         h->begin = h->len = 0;
     if (data.len > h->room - h->len) {
@@ -203,7 +215,9 @@ static void hold(struct frame *f, enum way way, struct str data, bool last)
     if (data.len)
         memcpy(h->data + h->len, data.at, data.len);
     h->len += data.len;
-    h->last |= last;
+    h->last |= p->last;
+    if (p->last)
+        h->trailers = p->trailers;
 }
 
 enum flow frame_emit(struct exchange *x, struct frame *f, const struct piece *p)
@@ -219,7 +233,7 @@ enum flow frame_emit(struct exchange *x, struct frame *f, const struct piece *p)
         if (taken == p->data.len)
             return FLOW_ON;
     }
-    hold(f, way, str_from_index(p->data, taken), p->last);
+    hold(f, way, str_from_index(p->data, taken), p);
     return FLOW_ON;
 }
 
@@ -229,19 +243,21 @@ static bool release_held(struct exchange *x, enum way way)
     for (uint32_t n = 0; n < x->entered; n++) {
         uint32_t i = way == WAY_IN ? x->entered - 1 - n : n;
         struct frame *f = &x->frames[i];
+        struct held_piece *h;
         struct piece p;
         size_t taken;
 
         if (!is_held(f, way))
             continue;
-        p = (struct piece){ .data = str_of(f->held->data + f->held->begin,
-                                           f->held->len - f->held->begin),
-                            .last = f->held->last };
+        h = &f->held[way];
+        p = (struct piece){ .data = str_of(h->data + h->begin, h->len - h->begin),
+                            .last = h->last,
+                            .trailers = h->trailers };
         taken = pass(x, way, way == WAY_IN ? i + 1 : i, &p);
-        f->held->begin += taken;
+        h->begin += taken;
         if (taken < p.data.len)
             return false;
-        f->held->last = false;
+        h->last = false;
     }
     return true;
 }
@@ -315,7 +331,8 @@ void chain_done(struct exchange *x)
         if (f->step->type->on_done)
             f->step->type->on_done(x, f);
         if (f->held) {
-            free(f->held->data);
+            free(f->held[WAY_IN].data);
+            free(f->held[WAY_OUT].data);
             free(f->held);
             f->held = NULL;
         }

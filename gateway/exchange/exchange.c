@@ -145,6 +145,15 @@ size_t exchange_request_body(struct exchange *x, const struct piece *p)
     return taken;
 }
 
+/* What a step still holds is not delivered: the end may follow only when the client has room. */
+static void end_if_delivered(struct exchange *x)
+{
+    if (!x->delivered || x->phase != PHASE_SENDING)
+        return;
+    x->out = SIDE_DONE;
+    exchange_end_if_over(x);
+}
+
 static void send_own_body(struct exchange *x)
 {
     struct piece p = { .data = x->own_body, .last = true };
@@ -152,15 +161,26 @@ static void send_own_body(struct exchange *x)
 
     x->own_body = str_from_index(x->own_body, taken);
     x->record.bytes_out += taken;
-    if (x->own_body.len == 0 && x->phase == PHASE_SENDING) {
-        x->out = SIDE_DONE;
-        exchange_end_if_over(x);
-    }
+    end_if_delivered(x);
+}
+
+static void send_end(struct exchange *x)
+{
+    struct piece p = { .last = true, .trailers = x->end_trailers };
+
+    (void)chain_response_body(x, &p);
+    end_if_delivered(x);
 }
 
 void exchange_client_room(struct exchange *x)
 {
-    if (x->phase != PHASE_SENDING || !chain_response_room(x) || x->out != SIDE_BODY)
+    bool nothing_held;
+
+    if (x->phase != PHASE_SENDING || x->out != SIDE_BODY)
+        return;
+    nothing_held = chain_response_room(x);
+    end_if_delivered(x);
+    if (!nothing_held || x->phase != PHASE_SENDING)
         return;
     if (x->made_here)
         send_own_body(x);
@@ -209,6 +229,8 @@ void exchange_send_head(struct exchange *x)
     x->out = SIDE_BODY;
     if (x->made_here)
         send_own_body(x);
+    else if (x->end_waited)
+        send_end(x);
     else if (x->body_waited && x->handler_runs && x->route->handler->room)
         x->route->handler->room(x);
 }
@@ -228,14 +250,15 @@ size_t exchange_body(struct exchange *x, const struct piece *p)
         return p->data.len;
     if (x->phase != PHASE_SENDING) { /* a step still holds the head back */
         x->body_waited = true;
+        if (p->data.len == 0 && p->last) { /* there is nothing that could be offered again */
+            x->end_waited = true;
+            x->end_trailers = p->trailers;
+        }
         return 0;
     }
     taken = chain_response_body(x, p);
     x->record.bytes_out += taken;
-    if (p->last && taken == p->data.len && x->phase == PHASE_SENDING) {
-        x->out = SIDE_DONE;
-        exchange_end_if_over(x);
-    }
+    end_if_delivered(x);
     return taken;
 }
 
@@ -247,7 +270,10 @@ void exchange_early(struct exchange *x, const struct response *r)
 
 void exchange_resume_body(struct exchange *x)
 {
-    if (x->in == SIDE_BODY && x->client && chain_request_room(x))
+    /* Also when all has come: steps may hold the rest of it. */
+    if (x->in == SIDE_ABANDONED || !x->client || !chain_request_room(x))
+        return;
+    if (x->in == SIDE_BODY && x->client)
         x->client->protocol->resume_body(x->client);
 }
 

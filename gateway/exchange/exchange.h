@@ -47,15 +47,18 @@ struct exchange {
     bool refused_attempt; /* a step refused an attempt: refusal says why */
     bool resp_last;       /* the handler's answer has no body */
     bool body_waited;     /* its body came before the steps had let the head pass */
+    bool end_waited;      /* and so did its end, with nothing more before it */
+    bool delivered;       /* the client has been given the end of the answer */
     bool request_tapped, response_tapped;
     struct local *local;       /* this worker's loop, links, pools */
     struct part *part;         /* the service's share of the snapshot it began with */
     const struct route *route; /* never NULL once started */
     struct str pattern;        /* by which it was found */
     struct request req;
-    struct fields req_trailers; /* of a chunked body, as they come */
-    struct response resp;       /* final once the head is sent */
-    struct params params;       /* {id} and the like, from the route */
+    struct fields req_trailers;        /* of a chunked body, as they come */
+    const struct fields *end_trailers; /* with end_waited */
+    struct response resp;              /* final once the head is sent */
+    struct params params;              /* {id} and the like, from the route */
     struct identity who;
     enum reason reason;
     struct client_stream *client; /* who asked; NULL once gone */

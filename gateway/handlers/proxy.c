@@ -32,6 +32,7 @@ struct proxy {
     uint32_t resends;
     bool in_attempt; /* the steps wait to hear how it went               */
     bool body_begun; /* some of the request's body was given away        */
+    bool empty_body; /* its end came with nothing before it              */
 };
 
 static struct exchange *exchange_of(const struct call *c)
@@ -157,7 +158,13 @@ static void on_failed(struct call *c)
 
 static void on_room(struct call *c)
 {
-    exchange_resume_body(exchange_of(c));
+    struct exchange *x = exchange_of(c);
+    struct proxy *p = proxy_of(x);
+    struct piece end = { .last = true, .trailers = &x->req_trailers };
+
+    if (p->empty_body && !c->request_done) /* each attempt is to hear of it */
+        p->body_begun = call_send_body(c, &end) > 0;
+    exchange_resume_body(x);
 }
 
 static void on_early(struct call *c, const struct response *r)
@@ -218,8 +225,13 @@ static void start(struct exchange *x)
 static size_t body(struct exchange *x, const struct piece *piece)
 {
     struct proxy *p = proxy_of(x);
-    size_t taken = call_send_body(&p->call, piece);
+    size_t taken;
 
+    if (piece->last && piece->data.len == 0 && !p->body_begun)
+        p->empty_body = true;
+    if (p->call.state == CALL_IDLE) /* between two attempts */
+        return 0;
+    taken = call_send_body(&p->call, piece);
     if (taken > 0)
         p->body_begun = true;
     return taken;

@@ -54,8 +54,8 @@ static void break_link(struct link *l, enum reason reason)
 /* The answer is complete. Can the link serve again? */
 static void finish(struct link *l, struct call *c)
 {
-    bool again = l->keep_alive && c->request_done && conn_input(l->conn).len == 0 &&
-                 !l->conn->hung_up && l->chunk_left == 0;
+    /* What lies behind the answer must not become the beginning of the next one. */
+    bool again = l->keep_alive && c->request_done && l->chunk_left == 0 && conn_is_quiet(l->conn);
 
     c->answer_done = true;
     c->link = NULL;

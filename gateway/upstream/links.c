@@ -207,14 +207,16 @@ static void free_link(struct task *task)
 /* A place is free: who waits first may dial. */
 static void let_next_dial(struct target *t)
 {
-    struct call *call;
+    /* One that cannot even begin to dial leaves the place to the next. */
+    while (!list_is_empty(&t->line) && links_may_open(t)) {
+        struct call *call = CONTAINER(list_pop_front(&t->line), struct call, waiting);
 
-    if (list_is_empty(&t->line) || !links_may_open(t))
-        return;
-    call = CONTAINER(list_pop_front(&t->line), struct call, waiting);
-    t->line_count--;
-    timer_unset(&call->timer);
-    call_start(call);
+        t->line_count--;
+        timer_unset(&call->timer);
+        call_start(call);
+        if (link_is_on_list(&call->waiting)) /* no descriptors: back in line, and no place after all */
+            return;
+    }
 }
 
 void link_close(struct link *l)

@@ -243,3 +243,22 @@ def test_descriptors_used_up_are_answered_and_given_back(stage):
         c.close()
     s.answers("ok")
     wait_until(lambda: gw.get().status == 200)
+
+
+def test_what_lies_behind_an_answer_never_answers_whoever_waits_for_the_link(stage):
+    """The answer ends where the gateway's buffer ends, so that the rest is still in the kernel when the link is free."""
+    fill = 16384
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+    first = head % (fill - len(head % 10000)) + b"x" * (fill - len(head % 10000))
+    assert len(first) == fill
+    held = acts.gate(acts.raw(first + head % 4 + b"evil"))
+    s = stage.service(answers=acts.in_turn([held, "good"]))
+    gw = stage.proxy(s, workers=1, upstream_pool={"max_per_host": 1})
+    with gw.client() as one, gw.client() as two:
+        one.ask()
+        s.wait_event("held")
+        two.ask()
+        assert gw.get("/health").status == 200            # the second stands in line
+        held.open.set()
+        assert len(one.answer().body) > 10000
+        assert two.answer().text == "good"

@@ -5,6 +5,7 @@ import pytest
 
 from stage import names
 from stage import service as acts
+from stage import wire
 
 
 def test_the_only_service_away_for_50_ms_again_and_again_fails_no_request(stage):
@@ -165,3 +166,22 @@ def test_a_service_that_comes_back_in_mid_request_answers_it(stage):
     threading.Event().wait(0.1)                       # it is refused for a while; that is the situation
     s.back()
     assert c.answer().status == 200
+
+
+@pytest.mark.parametrize("body", [b"hello", b""], ids=["a body", "an empty one"])
+def test_a_body_that_comes_between_two_attempts_reaches_the_second(stage, body):
+    def leave(turn):
+        turn.service.away()
+        turn.reset()
+    s = stage.service(answers=acts.in_turn(["warm", leave, "taken"]))
+    gw = stage.proxy(s, workers=1)
+    with gw.client() as c:
+        assert c.get().text == "warm"
+        c.send(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        s.wait(lambda s: s.seen == 2 and not s.open)
+        assert gw.get("/health").status == 200          # the worker has seen the reset, and tries in vain
+        c.send(wire.chunked_bytes([body] if body else []))
+        assert gw.get("/health").status == 200
+        s.back()
+        assert c.answer().text == "taken"
+    assert s.last.body == body and s.seen == 3
