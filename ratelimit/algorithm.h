@@ -18,19 +18,24 @@
 
 struct decision {
     bool allowed;
-    uint64_t remaining; /* that could be taken at once after this            */
+    uint64_t remaining; /* that could be taken at once after this */
     uint64_t retry_ns;  /* refused: after so long it would be allowed; else 0 */
-    uint64_t delay_ns;  /* allowed, but not before so long (shaping)         */
-    uint64_t reset_ns;  /* until it is as if nothing had been taken          */
+    uint64_t delay_ns;  /* allowed, but not before so long (shaping) */
+    uint64_t reset_ns;  /* until it is as if nothing had been taken */
 };
 
 struct algorithm {
     const char *name, *doc;
+    /* Its `now_ns` is wall time, nanoseconds since 1970, as the region's birth and the steady clock say: it does not jump.
+ */
+    bool by_wall_clock;
+    /* It is no word: it has no step and no rescale, and the limiter needs a struct limit_log (sliding_log.h). */
+    bool keeps_log;
     /* Why this limit does not fit in a word, for people, or NULL. limit_check has been passed. */
     const char *(*cannot)(const struct limit *l);
-    /* cost > 0 takes, 0 only looks (explain, shadow), < 0 gives back (a refund, a cost known afterwards). A word that
-     * this limit could not have produced (garbage, the far future) counts as 0. Returns the next word, which is the
-     * same when nothing was taken. */
+    /* cost > 0 takes, 0 only looks (explain, shadow), < 0 gives back what was taken at `now_ns` (a refund, a cost known
+     * afterwards). A word that this limit could not have produced (garbage, the far future) counts as 0. Returns the
+     * next word, which is the same when nothing was taken. */
     uint64_t (*step)(uint64_t word, const struct limit *l, uint64_t now_ns, int32_t cost,
                      struct decision *out);
     /* The same use, expressed under changed parameters: a reload with another rate keeps state. `was` has been
@@ -39,6 +44,8 @@ struct algorithm {
                         uint64_t now_ns);
     /* After so long without use a word means the same as 0, and its cell may be taken over. */
     uint64_t (*idle_ns)(const struct limit *l);
+    /* What an idle client may take at once: the burst, for those that have one. */
+    uint64_t (*at_once)(const struct limit *l);
 };
 
 /* From all.list, by name; NULL if there is none. */

@@ -12,7 +12,7 @@
 
 struct limit {
     uint64_t count, per_ns; /* count per period */
-    uint64_t burst;         /* at once          */
+    uint64_t burst;         /* at once */
 };
 
 #define LIMIT_TEXT_MAX 64

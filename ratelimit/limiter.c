@@ -13,14 +13,14 @@ static uint64_t algorithm_number(const struct algorithm *a)
     return hash_str(&key, str_from(a->name)) & ALGORITHM_MASK;
 }
 
-const char *limiter_init(struct limiter *l, const struct region_header *h,
-                         const struct cells *cells, struct str name,
-                         const struct algorithm *algorithm, const struct limit *limit,
-                         enum when_full when_full)
+static const char *init(struct limiter *l, const struct region_header *h, const struct cells *cells,
+                        shared_word *stamps, struct str name, const struct algorithm *algorithm,
+                        const struct limit *limit, enum when_full when_full)
 {
     struct hash_key second = { h->key.k1, h->key.k0 };
     const char *why = limit_check(limit);
 
+    CHECK(algorithm->keeps_log == (stamps != NULL));
     if (!why)
         why = algorithm->cannot(limit);
     if (why)
@@ -30,9 +30,27 @@ const char *limiter_init(struct limiter *l, const struct region_header *h,
                            .cells = *cells,
                            .key = { hash_str(&h->key, name), hash_str(&second, name) },
                            .idle_ns = algorithm->idle_ns(limit),
+                           .wall_ns = algorithm->by_wall_clock ? h->birth_wall_ns : 0,
+                           .stamps = stamps,
                            .when_full = when_full };
     l->tag = cells_tag(cells, limit_pack(limit) << ALGORITHM_BITS | algorithm_number(algorithm));
     return NULL;
+}
+
+const char *limiter_init(struct limiter *l, const struct region_header *h,
+                         const struct cells *cells, struct str name,
+                         const struct algorithm *algorithm, const struct limit *limit,
+                         enum when_full when_full)
+{
+    return init(l, h, cells, NULL, name, algorithm, limit, when_full);
+}
+
+const char *limiter_init_log(struct limiter *l, const struct region_header *h,
+                             const struct limit_log *log, struct str name,
+                             const struct algorithm *algorithm, const struct limit *limit,
+                             enum when_full when_full)
+{
+    return init(l, h, &log->cells, log->stamps, name, algorithm, limit, when_full);
 }
 
 uint64_t limiter_key(const struct limiter *l, struct str client)
@@ -41,12 +59,19 @@ uint64_t limiter_key(const struct limiter *l, struct str client)
 }
 
 /* The word of a pair, expressed under our parameters. */
-static uint64_t word_of(const struct limiter *l, const struct cell_pair *pair, uint64_t now_ns)
+static uint64_t word_of(const struct limiter *l, const struct cell *cell,
+                        const struct cell_pair *pair, uint64_t now_ns)
 {
     uint64_t tag = pair->key & CELLS_TAG_MASK, meaning;
     struct limit was;
 
-    if (LIKELY(tag == l->tag) || pair->word == 0)
+    if (pair->word == 0)
+        return 0;
+    /* What has been idle means nothing any more, though no newcomer took the cell: the number of a window comes round
+     * again. Relaxed: it was written before the word that we have read. */
+    if (UNLIKELY(word_peek(&cell->idle_at_ns) <= now_ns))
+        return 0;
+    if (LIKELY(tag == l->tag))
         return pair->word;
     meaning = cells_meaning(&l->cells, tag);
     was = limit_unpack(meaning >> ALGORITHM_BITS);
@@ -54,7 +79,7 @@ static uint64_t word_of(const struct limiter *l, const struct cell_pair *pair, u
     if ((meaning & ALGORITHM_MASK) != algorithm_number(l->algorithm) || !was.count || !was.burst ||
         l->algorithm->cannot(&was))
         return 0;
-    return l->algorithm->rescale(pair->word, &was, &l->limit, now_ns);
+    return l->algorithm->rescale(pair->word, &was, &l->limit, now_ns + l->wall_ns);
 }
 
 /* A client that has no cell: as if it were never seen, or refused, by the limit's rule. */
@@ -62,7 +87,7 @@ static struct decision without_cell(const struct limiter *l, int32_t cost, uint6
 {
     struct decision d;
 
-    l->algorithm->step(0, &l->limit, now_ns, cost, &d);
+    l->algorithm->step(0, &l->limit, now_ns + l->wall_ns, cost, &d);
     if (l->when_full == FULL_DENY && cost > 0) {
         d.allowed = false;
         d.remaining = 0;
@@ -86,12 +111,16 @@ struct decision limiter_take(const struct limiter *l, uint64_t key, int32_t cost
 {
     struct cell_pair seen;
     struct decision d;
-    struct cell *cell = find(l, key, cost, now_ns, &seen);
+    struct cell *cell;
 
+    if (l->stamps)
+        return sliding_log_take(l, key, cost, now_ns);
+    cell = find(l, key, cost, now_ns, &seen);
     while (cell) {
-        uint64_t word = word_of(l, &seen, now_ns);
+        uint64_t word = word_of(l, cell, &seen, now_ns);
         struct cell_pair next = { (key & ~CELLS_TAG_MASK) | l->tag,
-                                  l->algorithm->step(word, &l->limit, now_ns, cost, &d) };
+                                  l->algorithm->step(word, &l->limit, now_ns + l->wall_ns, cost,
+                                                     &d) };
 
         if (cost == 0 || next.word == word)
             return d;
@@ -104,6 +133,6 @@ struct decision limiter_take(const struct limiter *l, uint64_t key, int32_t cost
     }
     if (cost > 0)
         return without_cell(l, cost, now_ns);
-    l->algorithm->step(0, &l->limit, now_ns, cost, &d);
+    l->algorithm->step(0, &l->limit, now_ns + l->wall_ns, cost, &d);
     return d;
 }

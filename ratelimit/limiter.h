@@ -10,6 +10,7 @@
 #define RATELIMIT_LIMITER_H
 
 #include "ratelimit/algorithm.h"
+#include "ratelimit/sliding_log.h"
 #include "shm/cells.h"
 
 /* When the cells of a key's group are all in use. */
@@ -21,23 +22,32 @@ struct limiter {
     struct limit limit;
     struct cells cells;
     struct hash_key key; /* the region's secret and the limit's name */
-    uint64_t tag;        /* of the cells: algorithm and limit          */
+    uint64_t tag;        /* of the cells: algorithm and limit */
     uint64_t idle_ns;
+    uint64_t wall_ns;    /* what the algorithm's clock is ahead of the region's */
+    shared_word *stamps; /* of an algorithm that keeps a log; else NULL */
     enum when_full when_full;
 };
 
 /* name       of the limit ("users/rate_limit"): its state goes by it
  * cells      the gateway's table, see cells_table
+ * algorithm  one that keeps no log
  * returns    NULL, or why the limit does not fit the algorithm, for people: fail the load with it */
 const char *limiter_init(struct limiter *l, const struct region_header *h,
                          const struct cells *cells, struct str name,
                          const struct algorithm *algorithm, const struct limit *limit,
                          enum when_full when_full) MUST_USE;
 
+/* The same for an algorithm that keeps a log, in a table of this limit's own. */
+const char *limiter_init_log(struct limiter *l, const struct region_header *h,
+                             const struct limit_log *log, struct str name,
+                             const struct algorithm *algorithm, const struct limit *limit,
+                             enum when_full when_full) MUST_USE;
+
 /* The key of a client (an address, an API key) under this limit. */
 uint64_t limiter_key(const struct limiter *l, struct str client);
 
-/* Take `cost` out of what `key` may still use; 0 only looks, less than 0 gives back.
+/* Take `cost` out of what `key` may still use; 0 only looks, less than 0 gives back what was taken at now_ns.
  *
  * now_ns   region_now() of the loop's clock, not of a fresh reading
  * returns  the decision; d.retry_ns is 0 when allowed

@@ -179,6 +179,61 @@ START_TEST(test_keys_of_one_limit_and_one_region_are_secret_from_others)
 }
 END_TEST
 
+static struct limiter limiter_by(const char *algorithm, const char *text)
+{
+    const struct algorithm *a = algorithm_find(str_from(algorithm));
+    struct limiter l;
+    struct limit limit;
+
+    ck_assert_ptr_null(limit_read(str_from(text), &limit));
+    ck_assert_ptr_null(
+        limiter_init(&l, region_header(region), &cells, STR("w"), a, &limit, FULL_EVICT));
+    return l;
+}
+
+/* The region's birth is any time of the day; the next full second is where the clock on the wall has it. */
+START_TEST(test_windows_follow_the_clock_on_the_wall)
+{
+    struct limiter l = limiter_by("fixed_window", "3/s");
+    uint64_t second = NS_PER_S - region_header(region)->birth_wall_ns % NS_PER_S;
+
+    ck_assert_uint_eq(allowed_of(&l, "x", second - 1, 9), 3);
+    ck_assert_uint_eq(allowed_of(&l, "x", second, 9), 3);
+    ck_assert_uint_eq(allowed_of(&l, "x", second + NS_PER_S - 1, 9), 0);
+}
+END_TEST
+
+/* 2^24 seconds later a window has the same number in the word: the cell knows better. */
+START_TEST(test_a_cell_that_is_idle_means_nothing_though_nobody_took_it)
+{
+    struct limiter l = limiter_by("sliding_window", "3/s");
+    uint64_t now = NS_PER_S, again = now + (NS_PER_S << 24);
+
+    ck_assert_uint_eq(allowed_of(&l, "x", now, 9), 3);
+    ck_assert_uint_eq(limiter_take(&l, limiter_key(&l, STR("x")), 0, again).remaining, 3);
+    ck_assert_uint_eq(allowed_of(&l, "x", again, 9), 3);
+}
+END_TEST
+
+START_TEST(test_every_algorithm_of_one_word_keeps_its_counts_and_starts_afresh_after_another)
+{
+    uint64_t now = NS_PER_S * 100;
+
+    for (size_t i = 0; algorithm_at(i); i++) {
+        struct limiter l;
+
+        if (algorithm_at(i)->keeps_log)
+            continue;
+        l = limiter_by(algorithm_at(i)->name, "5/d burst 5");
+        ck_assert_uint_eq(allowed_of(&l, "x", now, 9), 5);
+        l = limiter_by(algorithm_at(i)->name, "7/d burst 7");
+        ck_assert_uint_eq(allowed_of(&l, "x", now, 9), 2);
+        ck_assert_uint_eq(limiter_take(&l, limiter_key(&l, STR("x")), -3, now).remaining, 3);
+        ck_assert_uint_eq(allowed_of(&l, "x", now, 9), 3);
+    }
+}
+END_TEST
+
 START_TEST(test_algorithms_are_found_by_name)
 {
     ck_assert_str_eq(algorithm_find(STR("token_bucket"))->name, "token_bucket");
@@ -204,6 +259,10 @@ int main(void)
     tcase_add_test(t, test_to_look_or_give_back_makes_no_cell);
     tcase_add_test(t, test_a_full_table_evicts_allows_or_denies_as_told_and_counts);
     tcase_add_test(t, test_keys_of_one_limit_and_one_region_are_secret_from_others);
+    tcase_add_test(t, test_windows_follow_the_clock_on_the_wall);
+    tcase_add_test(t, test_a_cell_that_is_idle_means_nothing_though_nobody_took_it);
+    tcase_add_test(
+        t, test_every_algorithm_of_one_word_keeps_its_counts_and_starts_afresh_after_another);
     tcase_add_test(t, test_algorithms_are_found_by_name);
     suite_add_tcase(s, t);
     return run_and_count(s);
