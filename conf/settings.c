@@ -124,11 +124,13 @@ static const struct conf_schema client_ip_schema = { .name = "client_ip",
 /* ---- limits and times ---- */
 
 static const struct conf_key limits_keys[] = {
-    KEY(conf_limits, request_line, size, "8k", "Method, target and version; 414.",
-        .arg = RANGE(64, MIB(1))),
-    KEY(conf_limits, header_size, size, "8k", "One header, name and value; 431.",
-        .arg = RANGE(64, MIB(1))),
-    KEY(conf_limits, headers_total, size, "32k", "All headers; 431.", .arg = RANGE(64, MIB(4))),
+    /* A head lies whole in one buffer of a connection, on the way in and on the way out. */
+    KEY(conf_limits, request_line, size, "8k", "Method, target and version; 414. At most 32k.",
+        .arg = RANGE(64, KIB(32))),
+    KEY(conf_limits, header_size, size, "8k", "One header, name and value; 431. At most 64k.",
+        .arg = RANGE(64, KIB(64))),
+    KEY(conf_limits, headers_total, size, "32k", "All headers; 431. At most 128k.",
+        .arg = RANGE(64, KIB(128))),
     KEY(conf_limits, headers_count, uint, "100", "Number of headers; 431.", .arg = RANGE(1, 1000)),
     KEY(conf_limits, body_size, size, "8m",
         "A request's body; 413, before the body is read where its length is declared."),

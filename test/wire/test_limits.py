@@ -332,3 +332,21 @@ def test_a_reload_changes_the_times_of_services(stage):
         gw.reload(**gw.config)
         watch = Stopwatch()
         assert c.get().status == 504 and watch.between(0.15, 3)
+
+
+def test_a_head_as_large_as_can_be_configured_passes(stage):
+    s = stage.service()
+    gw = stage.proxy(s, limits={"request_line": "32k", "header_size": "64k", "headers_total": "128k"})
+    headers = [("X-Large-%d" % n, "a" * 60000) for n in range(2)]
+    with gw.client() as c:
+        for _ in range(3):
+            assert c.get("/" + "p" * 30000, headers).status == 200
+    assert len(s.last.headers["X-Large-1"]) == 60000
+
+
+def test_a_head_larger_than_a_buffer_cannot_be_configured(stage):
+    path = stage.new_dir() + "/config.yaml"
+    with open(path, "w") as file:
+        file.write("limits: {headers_total: 129k}\nservices: []\n")
+    done = stage.sluice("check", path)
+    assert done.returncode != 0 and "headers_total" in done.stderr
