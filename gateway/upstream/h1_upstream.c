@@ -35,6 +35,14 @@ static enum sent sent_of(const struct link *l, bool any_answer)
     return l->served ? SENT_ON_REUSED_NO_BYTE : SENT_PART;
 }
 
+/* What a service does not read would stay in the system's buffers long after we have closed: megabytes for each upload. */
+static void give_up(struct link *l)
+{
+    if (l->blocked)
+        conn_reset_on_close(l->conn);
+    link_close(l);
+}
+
 /* The link is not usable any more; its call, if any, hears why. */
 static void break_link(struct link *l, enum reason reason)
 {
@@ -42,7 +50,7 @@ static void break_link(struct link *l, enum reason reason)
     bool opening = l->state == LINK_OPENING;
     enum sent sent = sent_of(l, conn_input(l->conn).len > 0);
 
-    link_close(l);
+    give_up(l);
     if (!c)
         return;
     if (opening)
@@ -61,7 +69,7 @@ static void finish(struct link *l, struct call *c)
     c->link = NULL;
     l->call = NULL;
     if (!again) {
-        link_close(l);
+        give_up(l);
         return;
     }
     conn_expect_large(l->conn, false);
@@ -335,7 +343,7 @@ static void resume_body(struct link *l, struct call *c)
 static void cancel(struct link *l, struct call *c)
 {
     (void)c;
-    link_close(l);
+    give_up(l);
 }
 
 const struct upstream_protocol h1_upstream = {
