@@ -1,15 +1,19 @@
 """Descriptors, connections, memory or disk used up; services at their worst: a clear answer, no spin, no leak, and all is well again
 when there is room again."""
+import json
 import os
+import random
 import resource
+import select
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
-from stage import names, process
+from stage import names, process, wire
 from stage import service as acts
 from stage.client import Client
 from stage.gateway import wait_until
@@ -175,3 +179,314 @@ def test_max_connections_may_be_raised_by_a_reload_and_those_that_wait_get_in(st
     gw.wait_stderr("max_connections")
     gw.reload(**{**gw.config, "process": {**gw.config["process"], "max_connections": 50}})
     assert waits.answer().status == 200 and all(c.get().status == 200 for c in inside)
+
+
+# Memory
+
+def test_a_worker_without_memory_dies_loudly_and_is_reborn_and_nobody_else_notices(stage):
+    """Buffers of many large answers that nobody reads, in a worker that may have no more memory."""
+    large, small = stage.service(answers=acts.flood(4 << 20)), stage.service(answers="ok")
+    notes = stage.new_dir()
+    gw = stage.gateway(workers=2, services=[stage.route(large, path="/large", name="large"), stage.route(small)],
+                       environment={"ASAN_OPTIONS": f"detect_leaks=0:allocator_may_return_null=1:log_path={notes}/asan"})
+    poor, other = gw.workers()
+    standing = [gw.client() for _ in range(20)]
+    assert all(c.get("/u").status == 200 for c in standing)
+    others = process.clients_of(other, gw.port)
+    data = next(line for line in open(f"/proc/{poor}/status") if line.startswith("VmData"))
+    limit(poor, resource.RLIMIT_DATA, int(data.split()[1]) * 1024 + (4 << 20))
+    master, caretaker = gw.pid, gw.caretaker()
+    greedy = []
+    while process.alive(poor):
+        assert len(greedy) < 400, "it never ran out of memory"
+        greedy.append(gw.client(receive_buffer=4096))
+        greedy[-1].ask("GET", "/large")
+        try:
+            greedy[-1].head()
+        except (wire.Truncated, ConnectionError):
+            pass                                   # of the process that this was too much for
+    gw.wait_stderr("out of memory")
+    gw.wait_workers(2, without=[poor])
+    assert all(c.get("/u").status == 200 for c in standing if c.sock.getsockname()[1] in others) and others
+    assert [gw.get("/u").status for _ in range(10)] == [200] * 10
+    assert (gw.pid, gw.caretaker()) == (master, caretaker) and other in gw.workers()
+    gw.metrics().check_histograms()
+    for name in os.listdir(notes):
+        with open(os.path.join(notes, name)) as file:
+            assert "ERROR: AddressSanitizer: " not in file.read()      # it may only say that it got nothing
+
+
+# Disks
+
+@pytest.fixture
+def small_disk(stage):
+    """A place for 64 KiB."""
+    directory = stage.new_dir()
+    if os.geteuid() != 0 or subprocess.call(["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "sluice-test", directory],
+                                            stderr=subprocess.DEVNULL) != 0:
+        pytest.skip("may not mount a small disk here")
+    yield directory
+    subprocess.call(["umount", "-l", directory])
+
+
+def fill(directory):
+    with open(os.path.join(directory, "filler"), "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"f" * 1024)
+        except OSError:
+            pass
+
+
+def lost(gw):
+    return gw.metrics().get("gateway_access_log_dropped_total") or 0
+
+
+def asked_until(gw, ready, path="/" + "x" * 300, most=20000):
+    """Ask for path on one connection until ready(); returns how often. Every answer is 200."""
+    with Client(gw.address, timeout=10) as c:
+        for n in range(0, most, 50):
+            if ready():
+                return n
+            for _ in range(50):
+                assert c.get(path).status == 200
+    raise AssertionError(f"not after {most} requests")
+
+
+def assert_log_recovers(gw, path, free):
+    """The log is stuck, requests go on, lines are counted as lost; after free() new lines are there, each line is
+    whole, and what was written and what was lost are together what was asked."""
+    asked_until(gw, lambda: lost(gw) > 100)
+    m = gw.metrics()
+    assert m.get("gateway_access_log_stuck") == 1 and m.get("gateway_access_log_failures_total") > 0
+    gw.wait_stderr("takes nothing")
+    assert_no_spin(gw.caretaker(), *gw.workers())
+    free()
+    gw.wait_metric(lambda m: m.get("gateway_access_log_stuck") == 0)
+    gw.get("/after")
+    gw.wait_records(lambda lines: any(line["path"] == "/after" for line in lines), path=path)
+    gw.wait_stderr("takes lines again; [0-9]+ were lost")
+    m = gw.metrics()
+    everything = m.get("gateway_records_written_total") + 1                # the page's own comes after it
+    gw.wait_records(lambda lines: len(lines) + m.get("gateway_access_log_dropped_total") == everything, path=path)
+    assert m.get("gateway_records_dropped_total") == 0
+
+
+def test_a_full_disk_stops_nobody_and_the_log_goes_on_when_there_is_room(stage, small_disk):
+    path = os.path.join(small_disk, "access.log")
+    gw = stage.gateway(services=[stage.route(stage.service(), path="/")], workers=1, logging={"access": [{"to": "file:" + path}]})
+    fill(small_disk)
+    assert_log_recovers(gw, path, lambda: os.unlink(os.path.join(small_disk, "filler")))
+
+
+def test_a_file_at_its_largest_size_kills_nobody(stage):
+    """RLIMIT_FSIZE: write(2) fails with EFBIG, and SIGXFSZ would end the process."""
+    gw = stage.proxy(stage.service(), workers=1)
+    caretaker = gw.caretaker()
+    limit(caretaker, resource.RLIMIT_FSIZE, 20000)
+    assert_log_recovers(gw, gw.access_log, lambda: unlimited(caretaker, resource.RLIMIT_FSIZE))
+    assert gw.caretaker() == caretaker
+
+
+def test_a_log_that_is_always_full_costs_no_processor_and_no_request(stage):
+    gw = stage.gateway(services=[stage.route(stage.service(), path="/")], workers=1, logging={"access": [{"to": "file:/dev/full"}]})
+    asked_until(gw, lambda: lost(gw) > 500)
+    assert gw.metrics().get("gateway_records_dropped_total") == 0
+    assert_no_spin(gw.caretaker(), *gw.workers())
+
+
+def piped(stage, **more):
+    """A gateway whose access log is a pipe with a reader that has read nothing yet."""
+    pipe = os.path.join(stage.new_dir(), "pipe")
+    os.mkfifo(pipe)
+    os.chmod(pipe, 0o666)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    gw = stage.gateway(services=[stage.route(stage.service(), path="/")], workers=1, logging={"access": [{"to": "file:" + pipe}]})
+    return gw, pipe, reader
+
+
+def read_all(reader):
+    data = b""
+    try:
+        while piece := os.read(reader, 1 << 20):
+            data += piece
+    except BlockingIOError:
+        pass
+    return data
+
+
+def test_a_log_pipe_whose_reader_pauses_loses_lines_and_then_goes_on(stage):
+    gw, _, reader = piped(stage)
+    try:
+        asked_until(gw, lambda: lost(gw) > 100)
+        assert_no_spin(gw.caretaker(), *gw.workers())
+        data = read_all(reader)
+
+        def settled():
+            nonlocal data
+            data += read_all(reader)
+            return gw.metrics().get("gateway_access_log_stuck") == 0
+        wait_until(settled)
+        gw.get("/after")
+        wait_until(lambda: settled() and b'"/after"' in data)
+        assert all(json.loads(line) for line in data.decode().splitlines()), "a torn line"
+    finally:
+        os.close(reader)
+
+
+def test_a_log_pipe_whose_reader_goes_away_kills_nobody_and_another_may_come(stage):
+    gw, pipe, reader = piped(stage)
+    gw.get("/first")
+    data = b""
+
+    def first():
+        nonlocal data
+        data += read_all(reader)
+        return b'"/first"' in data
+    wait_until(first)
+    family = sorted(gw.family())
+    os.close(reader)
+    asked_until(gw, lambda: lost(gw) > 100)
+    assert sorted(gw.family()) == family
+    assert_no_spin(gw.caretaker(), *gw.workers())
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        def settled():
+            read_all(reader)
+            return gw.metrics().get("gateway_access_log_stuck") == 0
+        wait_until(settled)
+        gw.get("/after")
+        data = b""
+
+        def after():
+            nonlocal data
+            data += read_all(reader)
+            return b'"/after"' in data
+        wait_until(after)
+    finally:
+        os.close(reader)
+
+
+def test_an_error_log_on_a_full_disk_stops_nobody(stage, small_disk):
+    fill(small_disk)
+    gw = stage.gateway(services=[stage.route(stage.service(), path="/")], workers=2, logging={
+        "access": [], "error": {"to": "file:" + os.path.join(small_disk, "error.log")}})
+    for _ in range(3):
+        gw.hup()                                   # has something to say
+        assert gw.get().status == 200
+    victim = gw.workers()[0]
+    os.kill(victim, signal.SIGKILL)                # this, too
+    gw.wait_workers(2, without=[victim])
+    assert [gw.get().status for _ in range(10)] == [200] * 10
+    os.unlink(os.path.join(small_disk, "filler"))
+    gw.hup()
+    assert "is running in all processes" in open(os.path.join(small_disk, "error.log")).read()
+
+
+# Services at their worst
+
+SIZE = 1 << 20
+
+
+def never_reads(turn):
+    """The head and not a byte of the body, until the gateway has had enough."""
+    turn.service.note("not reading")
+    turn.service.quitting = getattr(turn.service, "quitting", threading.Event())
+    turn.service.gates.append(turn.service.quitting)
+    turn.keep = False
+    while not turn.service.quitting.wait(0.05):
+        if select.select([turn.sock], [], [], 0)[0] and gone(turn.sock):
+            return
+
+
+def gone(sock):
+    """The peer has closed, whatever is unread before that (TCP_INFO: CLOSE_WAIT or CLOSE)."""
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in (7, 8)
+
+
+def at_random(turn):
+    """Somewhere between the first byte and the last the connection ends, one way or the other."""
+    turn.read_body()
+    whole = acts.answer_bytes(200, b"r" * 5000)
+    turn.send(whole[:random.randrange(len(whole))])
+    random.choice([turn.close, turn.reset])()
+
+
+WORST = {
+    "hangs": acts.hang,
+    "resets": acts.raw(then="reset"),
+    "drips": acts.drip(b"d" * 8, 0.1),
+    "lies-short": acts.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nless", then="close"),
+    "lies-long": acts.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmore than it said"),
+    "closes-at-random": at_random,
+    "never-reads": never_reads,
+}
+
+
+class Sufferer(threading.Thread):
+    """A client of a bad service: whatever it gets, it gets it in time."""
+
+    def __init__(self, gw, kind, ending):
+        super().__init__(daemon=True)
+        self.gw, self.kind, self.ending = gw, kind, ending
+        self.seen, self.wrong = {}, []
+
+    def run(self):
+        while not self.ending.is_set():
+            begun = time.monotonic()
+            try:
+                with Client(self.gw.address, timeout=15) as c:
+                    body = b"b" * (8 << 20) if self.kind == "never-reads" else None
+                    what = c.request("POST" if body else "GET", "/" + self.kind, body=body).status
+            except (wire.Truncated, ConnectionError):
+                what = "cut"
+            except Exception as error:                   # a time-out of ours, an answer that is none
+                self.wrong.append(f"{self.kind}: {type(error).__name__}: {error}")
+                return
+            self.seen[what] = self.seen.get(what, 0) + 1
+            if time.monotonic() - begun > 8:
+                self.wrong.append(f"{self.kind}: {what} after {time.monotonic() - begun:.1f} s")
+
+
+def test_services_at_their_worst_hurt_nobody_but_their_own_clients(stage):
+    good = stage.service(answers=ordinary)
+    bad = {kind: stage.service(answers=act, name=kind) for kind, act in WORST.items()}
+    gw = stage.gateway(workers=2, limits={"body_size": "16m"}, services=[stage.route(good)] + [
+        stage.route(s, path="/" + kind, name=kind, timeouts={"upstream_header": "700ms", "upstream_idle_read": "700ms"})
+        for kind, s in bad.items()])
+    workers = gw.workers()
+    at_rest = {pid: process.descriptors(pid) for pid in workers}
+    ending, slowest, times = threading.Event(), 0, []
+    clients = [Sufferer(gw, kind, ending) for kind in WORST for _ in range(3)]
+    with Load(gw, keep=2, once=1, upload=1, download=1) as load:
+        for c in clients:
+            c.start()
+        until = time.monotonic() + 4
+        with Client(gw.address, timeout=10) as c:
+            while time.monotonic() < until:
+                begun = time.monotonic()
+                assert c.get("/u").status == 200
+                times.append(time.monotonic() - begun)
+        ending.set()
+        for c in clients:
+            c.join(20)
+    assert not load.failures, load.failures[:5]
+    assert not [wrong for c in clients for wrong in c.wrong], [c.wrong for c in clients]
+    times.sort()
+    slowest = times[int(len(times) * 0.99)]
+    assert slowest < 2, f"p99 of the good ones: {slowest:.3f} s"
+    seen = {kind: {} for kind in WORST}
+    for c in clients:
+        for what, count in c.seen.items():
+            seen[c.kind][what] = seen[c.kind].get(what, 0) + count
+    assert set(seen["hangs"]) == {504} and set(seen["resets"]) == {502} and set(seen["drips"]) == {200}, seen
+    assert set(seen["lies-short"]) == {"cut"} and set(seen["lies-long"]) == {200}, seen
+    assert set(seen["closes-at-random"]) <= {502, "cut"} and set(seen["never-reads"]) <= {504, "cut"}, seen
+    assert all(seen.values()), seen
+    assert gw.workers() == workers
+    assert_no_spin(*workers, gw.caretaker(), seconds=0.5)
+    wait_until(lambda: all(process.descriptors(pid) - was < 30 for pid, was in at_rest.items()),
+               explain=lambda: [(was, process.descriptors(pid)) for pid, was in at_rest.items()])
+    gw.wait_metric(lambda m: m.get("gateway_requests_in_flight") <= 1)     # the page's own
+    # Those that behaved keep their links; of the others none is left, not even in the kernel's buffers.
+    wait_until(lambda: not any(s.open for kind, s in bad.items() if kind != "drips"), explain=lambda: {kind: len(s.open) for kind, s in bad.items()})
