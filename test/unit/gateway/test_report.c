@@ -37,8 +37,7 @@ static void begin(struct stage *s)
     s->local = (struct local){ .loop = &s->loop, .region = s->region, .seat = 2 };
     s->local.current.globals = &s->globals;
     report_attach(&s->local);
-    s->route =
-        (struct route){ .name = STR("/users"), .service_name = STR("users"), .service_id = 7 };
+    s->route = (struct route){ .service_name = STR("users"), .service_id = 7 };
 }
 
 static void end(struct stage *s)
@@ -50,7 +49,7 @@ static void end(struct stage *s)
 /* A request that went well, for tests to spoil. */
 static struct exchange exchange(struct stage *s)
 {
-    struct exchange x = { .local = &s->local, .route = &s->route };
+    struct exchange x = { .local = &s->local, .route = &s->route, .pattern = STR("/users") };
 
     x.req.method = METHOD_GET;
     x.req.method_text = STR("GET");
