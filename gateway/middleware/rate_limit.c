@@ -1,8 +1,12 @@
 /* rate_limit: so many at once and so many in a period, for each client, counted by all workers together.
  *
- * A client is the API key that a step before this one has verified, else the address (IPv6: its prefix);
- * what nobody has checked buys no new limit. The state goes by the names of service and step, so it lives
- * through every reload that keeps those.
+ * Who is a client is said by `key` (limit_key.h): by default whoever a step before this one has identified, else
+ * the address (IPv6: its prefix); what nobody has checked buys no new limit. How it is reckoned is said by
+ * `algorithm` (ratelimit/). The state goes by the names of service and step, so it lives through every reload
+ * that keeps those.
+ *
+ * A limit that has let a request pass takes back what it counted when a later one refuses it: nobody pays for
+ * what was refused.
  */
 #include "gateway/base/number.h"
 #include "gateway/exchange/builder.h"
@@ -10,40 +14,108 @@
 #include "gateway/exchange/local.h"
 #include "gateway/exchange/reply.h"
 #include "gateway/exchange/shared.h"
+#include "gateway/http/octets.h"
+#include "gateway/middleware/limit_key.h"
+#include "ratelimit/gcra.h"
+#include "ratelimit/leaky_bucket.h"
 #include "ratelimit/limiter.h"
 
 extern const struct middleware rate_limit_middleware;
 
-enum counted_by { BY_AUTO, BY_IP, BY_API_KEY, BY_SERVICE, BY_GLOBAL };
 enum header_set { HEADERS_DRAFT = 1, HEADERS_X = 2 };
 enum header_when { WHEN_REFUSED, WHEN_ALWAYS };
+
+struct exempt_settings {
+    struct conf_list ips, consumers;
+};
 
 struct rate_limit_settings {
     struct number_rate rate;
     uint64_t burst;
-    struct str algorithm;
-    int key;
+    int algorithm;
+    uint64_t delay, tolerance, log_keys;
+    struct conf_list key;
+    int key_missing;
+    uint64_t cost;
+    struct str cost_header;
+    struct exempt_settings exempt;
     uint64_t status;
     struct str body;
+    uint64_t retry_jitter;
     uint64_t headers;
     int headers_when;
 };
+
+static const char *const algorithm_names[] = {
+#define ALGORITHM(name) #name,
+#include "ratelimit/all.list"
+#undef ALGORITHM
+    NULL
+};
+
+static const struct conf_key exempt_keys[] = {
+    KEY(exempt_settings, ips, list_of, "[]", "Addresses and prefixes of clients.",
+        .arg = ELEMENT(prefix, .at_most = 4096)),
+    KEY(exempt_settings, consumers, list_of, "[]",
+        "Consumers and users that a step before has identified.",
+        .arg = ELEMENT(word, .at_most = 4096)),
+    KEY_END,
+};
+static const struct conf_schema exempt_schema = { .name = "exempt",
+                                                  .doc = "Whose requests are not counted.",
+                                                  .size = sizeof(struct exempt_settings),
+                                                  .keys = exempt_keys,
+                                                  .main = "ips" };
 
 static const struct conf_key keys[] = {
     KEY(rate_limit_settings, rate, rate, "100/s", "Requests each client may make, on average.",
         .flat = "rate_limit_rps", .flat_type = &conf_type_per_second),
     KEY(rate_limit_settings, burst, uint, "200",
-        "Requests a client may make at once after a pause.", .flat = "rate_limit_burst",
-        .arg = RANGE(1, 1000000000)),
-    KEY(rate_limit_settings, algorithm, word, "token_bucket",
-        "How it is reckoned: token_bucket refills steadily and lends up to the burst."),
-    KEY(rate_limit_settings, key, one_of, "auto",
-        "Who has a limit of its own. auto: each API key that a step before has verified, else each "
-        "address; service: all clients of a service together; global: all clients of all services "
-        "that use this name together.",
-        .arg = NAMES("auto", "ip", "api_key", "service", "global")),
+        "Requests a client may make at once after a pause. For token_bucket, gcra, and "
+        "leaky_bucket without a delay; windows and logs count by the rate alone.",
+        .flat = "rate_limit_burst", .arg = RANGE(1, 1000000000)),
+    KEY(rate_limit_settings, algorithm, one_of, "token_bucket",
+        "How it is reckoned. token_bucket refills steadily and lends up to the burst; leaky_bucket "
+        "holds the burst and runs out at the rate, or with a delay spaces requests evenly; "
+        "fixed_window counts in each second, minute, hour or day (UTC); sliding_window in the "
+        "period before now, from two counters (above 1048575 the older one in units, exact to a "
+        "millionth); sliding_log remembers each request, at most 128; gcra gives requests turns, "
+        "with a tolerance.",
+        .arg = algorithm_names),
+    KEY(rate_limit_settings, delay, duration, "0",
+        "With leaky_bucket: requests wait for their turn up to so long, evenly spaced; who would "
+        "wait longer is refused. 0: nobody waits.",
+        .arg = RANGE(0, 60 * NS_PER_S)),
+    KEY(rate_limit_settings, tolerance, duration, "0",
+        "With gcra: how much before its turn a request may come. 0: as the burst says.",
+        .arg = RANGE(0, 86400 * NS_PER_S)),
+    KEY(rate_limit_settings, log_keys, uint, "16384",
+        "With sliding_log: clients remembered at once, at 1 KiB of shared memory each.",
+        .arg = RANGE(4, 1000000)),
+    KEY(rate_limit_settings, key, list_of, "[auto]",
+        "Who has a limit of its own: " LIMIT_KEY_GRAMMAR
+        ". auto is consumer|user|api_key|ip: of sources joined by |, the first that the request "
+        "has. Members of a list count together: [ip, route] is a limit for each address on each "
+        "route. ip is an IPv6 client's prefix. Users and keys are those that a step before has "
+        "verified; headers, cookies and parameters are what the client says. service: all clients "
+        "of a service together; global: of all services that use this name.",
+        .arg = ELEMENT(word, .at_least = 1, .at_most = LIMIT_KEY_PARTS)),
+    KEY(rate_limit_settings, key_missing, one_of, "ip",
+        "What of a request that has nothing of a member of the key. ip: its address takes the "
+        "place; refuse: it is refused; skip: it is not counted.",
+        .arg = NAMES("ip", "refuse", "skip")),
+    KEY(rate_limit_settings, cost, uint, "1", "Requests that a request counts for.",
+        .arg = RANGE(1, 1000000)),
+    KEY(rate_limit_settings, cost_header, text, "",
+        "Header of the service's answer with a number: what the request counts for after all. It "
+        "is not passed on. Empty: none."),
+    KEY_BLOCK(rate_limit_settings, exempt, &exempt_schema, NULL),
     KEY(rate_limit_settings, status, uint, "429", "Status of a refusal.", .arg = RANGE(400, 599)),
     KEY(rate_limit_settings, body, text, "Too Many Requests", "Text of a refusal."),
+    KEY(rate_limit_settings, retry_jitter, share, "0",
+        "Retry-After is longer by up to this share of itself, a different one for each client, so "
+        "that they do not come back all at once.",
+        .arg = RANGE(0, 10000000)),
     KEY(rate_limit_settings, headers, some_of, "[draft, x_ratelimit]",
         "Headers that say what is left, beside Retry-After. draft: RateLimit and "
         "RateLimit-Policy; x_ratelimit: X-RateLimit-Limit, -Remaining and -Reset.",
@@ -54,25 +126,46 @@ static const struct conf_key keys[] = {
     KEY_END,
 };
 
+static void check(const void *settings, const struct conf_node *at, struct conf_problems *p)
+{
+    const struct rate_limit_settings *s = settings;
+    const struct algorithm *a = algorithm_at((size_t)s->algorithm);
+
+    if (s->delay && a != &leaky_bucket)
+        conf_problem(p, at, "\"delay\" is for leaky_bucket; %s lets pass or refuses", a->name);
+    if (s->tolerance && a != &gcra)
+        conf_problem(p, at, "\"tolerance\" is for gcra; %s has none", a->name);
+    if (s->cost_header.len && !octets_are(s->cost_header, OCTET_TOKEN))
+        conf_problem(p, at, "\"cost_header\" is not the name of a header");
+}
+
 /* Everything that a request needs; settings may be gone with an older snapshot. */
 struct rate_limit {
     struct limiter limiter;
+    struct limit_key key;
     const struct region_header *region;
-    enum counted_by by;
-    unsigned v6_prefix;
+    const struct cidr *exempt_ips;
+    size_t exempt_ip_count;
+    const struct str *exempt_names;
+    size_t exempt_name_count;
+    bool delays; /* requests wait for their turn */
+    int32_t cost;
+    struct str cost_header;
     uint32_t series; /* gateway_rate_limited_total of this service and limit */
     unsigned status;
     const char *body;
+    uint64_t jitter_ppm;
     uint64_t headers;
     enum header_when when;
     struct str quoted_name; /* as a structured field's string (RFC 8941 3.3.3) */
     struct str policy;      /* "name";q=100;w=1 */
-    struct str burst;
+    struct str at_once;
 };
 
 /* Of an exchange that was let pass. */
 struct taken {
-    bool known;
+    bool counted;
+    uint64_t key, now_ns; /* whose, and when */
     uint64_t remaining, reset_ns;
 };
 
@@ -104,7 +197,7 @@ static void write_texts(struct builder *b, struct rate_limit *r)
     r->quoted_name = quote(b->arena, b->step_name);
     r->policy = str_format(b->arena, "%.*s;q=%llu;w=%llu", STR_ARGS(r->quoted_name),
                            (unsigned long long)l->count, (unsigned long long)seconds_up(l->per_ns));
-    r->burst = str_format(b->arena, "%llu", (unsigned long long)l->burst);
+    r->at_once = str_format(b->arena, "%llu", (unsigned long long)r->limiter.algorithm->at_once(l));
 }
 
 static enum when_full when_full_of(const struct builder *b)
@@ -116,39 +209,87 @@ static enum when_full when_full_of(const struct builder *b)
     return all[b->globals->shared_memory.limits.on_full];
 }
 
-static struct str state_name(const struct builder *b, enum counted_by by)
+static struct str state_name(const struct builder *b, const struct limit_key *key)
 {
-    if (b->whole_gateway || by == BY_GLOBAL)
+    if (b->whole_gateway || key->for_all_services)
         return str_format(b->arena, "/%.*s", STR_ARGS(b->step_name));
     return str_format(b->arena, "%.*s/%.*s", STR_ARGS(b->service_name), STR_ARGS(b->step_name));
+}
+
+static struct limit limit_of(const struct rate_limit_settings *s)
+{
+    if (s->delay)
+        return leaky_bucket_queue(s->rate.count, s->rate.per_ns, s->delay);
+    if (s->tolerance)
+        return gcra_limit(s->rate.count, s->rate.per_ns, s->tolerance);
+    return (struct limit){ s->rate.count, s->rate.per_ns, s->burst };
+}
+
+/* NULL, or why the limit cannot be. */
+static const char *make_limiter(struct rate_limit *r, struct builder *b,
+                                const struct rate_limit_settings *s)
+{
+    const struct algorithm *a = algorithm_at((size_t)s->algorithm);
+    const struct limit limit = limit_of(s);
+    struct str name = state_name(b, &r->key);
+    struct limit_log log;
+    const char *why = limit_check(&limit);
+
+    if (!why)
+        why = a->cannot(&limit);
+    if (why)
+        return why;
+    if (s->cost > a->at_once(&limit))
+        return "the cost of a request is more than can ever be taken";
+    if (!a->keeps_log)
+        return limiter_init(&r->limiter, r->region, &b->shared->limits, name, a, &limit,
+                            when_full_of(b));
+    if (!limit_log_table(b->region, str_format(b->arena, "log/%.*s", STR_ARGS(name)), s->log_keys,
+                         &log))
+        return "there is no room in the shared memory for the log of so many clients";
+    return limiter_init_log(&r->limiter, r->region, &log, name, a, &limit, when_full_of(b));
+}
+
+static void keep_exempt(struct rate_limit *r, struct builder *b, const struct exempt_settings *s)
+{
+    const struct str *names = s->consumers.items;
+    struct cidr *ips = ARENA_ARRAY(b->arena, struct cidr, s->ips.count + 1);
+    struct str *kept = ARENA_ARRAY(b->arena, struct str, s->consumers.count + 1);
+
+    if (s->ips.count)
+        memcpy(ips, s->ips.items, s->ips.count * sizeof *ips);
+    for (size_t i = 0; i < s->consumers.count; i++)
+        kept[i] = str_keep(b->arena, names[i]);
+    r->exempt_ips = ips;
+    r->exempt_ip_count = s->ips.count;
+    r->exempt_names = kept;
+    r->exempt_name_count = s->consumers.count;
 }
 
 static const void *prepare(struct builder *b, const void *settings)
 {
     const struct rate_limit_settings *s = settings;
-    const struct limit limit = { s->rate.count, s->rate.per_ns, s->burst };
-    const struct algorithm *algorithm = algorithm_find(s->algorithm);
     const struct str labels[] = { b->service_name, b->step_name };
     struct rate_limit *r = ARENA_NEW(b->arena, struct rate_limit);
     const char *why;
 
-    if (!algorithm) {
-        builder_problem(b, "algorithm: there is no %.*s", STR_ARGS(s->algorithm));
-        return NULL;
-    }
     *r = (struct rate_limit){ .region = region_header(b->region),
-                              .by = (enum counted_by)s->key,
-                              .v6_prefix = (unsigned)b->globals->client_ip.ipv6_prefix,
+                              .delays = s->delay > 0,
+                              .cost = (int32_t)s->cost,
+                              .cost_header = str_keep(b->arena, s->cost_header),
                               .status = (unsigned)s->status,
                               .body = str_keep_z(b->arena, s->body),
+                              .jitter_ppm = s->retry_jitter,
                               .headers = s->headers,
                               .when = (enum header_when)s->headers_when };
-    why = limiter_init(&r->limiter, r->region, &b->shared->limits, state_name(b, r->by), algorithm,
-                       &limit, when_full_of(b));
+    if (!limit_key_build(&r->key, b, &s->key, (enum key_missing)s->key_missing))
+        return NULL;
+    why = make_limiter(r, b, s);
     if (why) {
         builder_problem(b, "rate: %s", why);
         return NULL;
     }
+    keep_exempt(r, b, &s->exempt);
     /* The master only rehearses; what is refused leaves no series behind. */
     if (b->role == BUILD_WORKER)
         r->series = rows_find(&b->shared->rows, FAMILY_RATE_LIMITED, labels);
@@ -158,31 +299,15 @@ static const void *prepare(struct builder *b, const void *settings)
 
 /* ---- at work ---------------------------------------------------------------------------------- */
 
-static uint64_t key_of_address(const struct rate_limit *r, const struct exchange *x)
+static bool is_exempt(const struct rate_limit *r, const struct exchange *x)
 {
-    struct ip group = ip_group(&x->who.address, r->v6_prefix);
-    char bytes[1 + sizeof group.at] = { 0 }; /* no API key begins with NUL */
-
-    memcpy(bytes + 1, group.at, sizeof group.at);
-    return limiter_key(&r->limiter, str_of(bytes, sizeof bytes));
-}
-
-static uint64_t key_of(const struct rate_limit *r, const struct exchange *x)
-{
-    switch (r->by) {
-    case BY_AUTO:
-    case BY_API_KEY:
-        if (x->who.api_key.len)
-            return limiter_key(&r->limiter, x->who.api_key);
-        return key_of_address(r, x);
-    case BY_IP:
-        return key_of_address(r, x);
-    case BY_SERVICE:
-        return limiter_key(&r->limiter, x->route->service_name);
-    case BY_GLOBAL:
-        return limiter_key(&r->limiter, STR(""));
-    }
-    UNREACHABLE();
+    if (r->exempt_ip_count && cidr_any_holds(r->exempt_ips, r->exempt_ip_count, &x->who.address))
+        return true;
+    for (size_t i = 0; i < r->exempt_name_count; i++)
+        if (str_equal(r->exempt_names[i], x->who.consumer) ||
+            str_equal(r->exempt_names[i], x->who.user))
+            return true;
+    return false;
 }
 
 static struct str number_text(struct exchange *x, uint64_t n)
@@ -232,45 +357,131 @@ static void say_what_is_left(struct exchange *x, const struct rate_limit *r, uin
         add(x, STR("RateLimit"), left_text(x, r, remaining, reset));
     }
     if (r->headers & HEADERS_X) {
-        add(x, STR("X-RateLimit-Limit"), r->burst);
+        add(x, STR("X-RateLimit-Limit"), r->at_once);
         add(x, STR("X-RateLimit-Remaining"), remaining);
         add(x, STR("X-RateLimit-Reset"), reset);
     }
 }
 
+/* A client's own share of the jitter, another one each time. */
+static uint64_t with_jitter(const struct rate_limit *r, uint64_t key, uint64_t now_ns,
+                            uint64_t retry_ns)
+{
+    const uint64_t seed[] = { key, now_ns };
+    uint64_t most = (uint64_t)((unsigned __int128)retry_ns * r->jitter_ppm / 1000000);
+
+    return most ? retry_ns + hash_keyed(&r->limiter.key, seed, sizeof seed) % (most + 1) : retry_ns;
+}
+
 static enum verdict refuse(struct exchange *x, struct frame *f, const struct rate_limit *r,
-                           const struct decision *d)
+                           const struct decision *d, uint64_t retry_ns)
 {
     enum verdict v = reply_refuse(x, f, r->status, REASON_RATE_LIMITED, r->body);
 
     if (v != REPLIED)
         return v;
     if (d->retry_ns != RETRY_NEVER)
-        reply_retry_after(x, d->retry_ns);
+        reply_retry_after(x, retry_ns);
     say_what_is_left(x, r, d->remaining, d->reset_ns);
     rows_add(&x->local->shared->rows, x->local->seat, r->series, 1);
     return v;
 }
 
+/* It has no key, and that is not allowed here: there is no time after which it would be. */
+static enum verdict refuse_unknown(struct exchange *x, struct frame *f, const struct rate_limit *r)
+{
+    enum verdict v = reply_refuse(x, f, r->status, REASON_RATE_LIMITED, r->body);
+
+    if (v == REPLIED)
+        rows_add(&x->local->shared->rows, x->local->seat, r->series, 1);
+    return v;
+}
+
+static enum verdict go_on(struct exchange *x, struct frame *f)
+{
+    (void)x;
+    (void)f;
+    return NEXT;
+}
+
+static uint32_t ms_up(uint64_t ns)
+{
+    return (uint32_t)(ns / NS_PER_MS + (ns % NS_PER_MS != 0));
+}
+
 static enum verdict on_request(struct exchange *x, struct frame *f)
 {
     const struct rate_limit *r = f->step->prepared;
-    uint64_t now_ns = region_now(r->region, exchange_now_ns(x));
-    struct decision d = limiter_take(&r->limiter, key_of(r, x), 1, now_ns);
+    struct taken *t = f->state;
+    struct decision d;
 
+    if (is_exempt(r, x))
+        return NEXT;
+    switch (limit_key_of(&r->key, &r->limiter, x, &t->key)) {
+    case KEY_FOUND:
+        break;
+    case KEY_REFUSE:
+        return refuse_unknown(x, f, r);
+    case KEY_SKIP:
+        return NEXT;
+    }
+    t->now_ns = region_now(r->region, exchange_now_ns(x));
+    d = limiter_take(&r->limiter, t->key, r->cost, t->now_ns);
     if (!d.allowed)
-        return refuse(x, f, r, &d);
-    if (r->when == WHEN_ALWAYS)
-        *(struct taken *)f->state = (struct taken){ true, d.remaining, d.reset_ns };
+        return refuse(x, f, r, &d, with_jitter(r, t->key, t->now_ns, d.retry_ns));
+    t->counted = true;
+    t->remaining = d.remaining;
+    t->reset_ns = d.reset_ns;
+    if (r->delays && d.delay_ns && frame_acts(f))
+        return frame_sleep(f, ms_up(d.delay_ns), go_on);
     return NEXT;
+}
+
+/* A later limit refused it: it does not count here either. Who waited in line has had its turn. */
+static void give_back(const struct exchange *x, const struct rate_limit *r, struct taken *t)
+{
+    if (!t->counted || r->delays || !x->made_here || x->reason != REASON_RATE_LIMITED)
+        return;
+    limiter_take(&r->limiter, t->key, -r->cost, t->now_ns);
+    t->counted = false;
+}
+
+/* The service knows what it has cost: the difference is taken, or given back. */
+static void settle(struct exchange *x, const struct rate_limit *r, const struct taken *t)
+{
+    const struct field *said = fields_find_name(&x->resp.fields, r->cost_header);
+    uint64_t now_ns = region_now(r->region, exchange_now_ns(x)), cost;
+    struct decision d;
+
+    if (!said || x->made_here)
+        return;
+    if (t->counted && number_read_u64(said->value, &cost) && cost <= INT32_MAX) {
+        int32_t more = (int32_t)cost - r->cost;
+
+        if (more < 0) {
+            limiter_take(&r->limiter, t->key, more, t->now_ns);
+        } else if (more > 0) {
+            /* it has been served: what is not there any more cannot be taken */
+            d = limiter_take(&r->limiter, t->key, 0, now_ns);
+            if (d.remaining < (uint64_t)more)
+                more = (int32_t)d.remaining;
+            if (more > 0)
+                limiter_take(&r->limiter, t->key, more, now_ns);
+        }
+    }
+    fields_remove_name(&x->resp.fields, r->cost_header);
 }
 
 static enum verdict on_response(struct exchange *x, struct frame *f)
 {
-    const struct taken *t = f->state;
+    const struct rate_limit *r = f->step->prepared;
+    struct taken *t = f->state;
 
-    if (t->known && frame_acts(f))
-        say_what_is_left(x, f->step->prepared, t->remaining, t->reset_ns);
+    give_back(x, r, t);
+    if (r->cost_header.len)
+        settle(x, r, t);
+    if (t->counted && r->when == WHEN_ALWAYS && frame_acts(f))
+        say_what_is_left(x, r, t->remaining, t->reset_ns);
     return NEXT;
 }
 
@@ -279,7 +490,8 @@ const struct middleware rate_limit_middleware = {
                   .doc = "So many requests at once and in a period, for each client.",
                   .size = sizeof(struct rate_limit_settings),
                   .keys = keys,
-                  .main = "rate" },
+                  .main = "rate",
+                  .check = check },
     .state_size = sizeof(struct taken),
     .prepare = prepare,
     .on_request = on_request,

@@ -239,8 +239,328 @@ START_TEST(test_the_series_is_there_before_the_first_refusal)
 }
 END_TEST
 
-static const char *const bad[] = { "rate: 0/s",        "rate: abc",   "burst: 0",
-                                   "algorithm: magic", "key: nobody", "status: 200" };
+/* ---- algorithms ---- */
+
+static const struct {
+    const char *yaml;
+    int at_once, after_half,
+        after_two; /* of 20 requests: now, half a second and two seconds later */
+} algorithms[] = {
+    { "{rate: 10/s, burst: 4}", 4, 4, 4 },
+    { "{rate: 10/s, burst: 4, algorithm: leaky_bucket}", 4, 4, 4 },
+    { "{rate: 10/s, burst: 4, algorithm: gcra}", 4, 4, 4 },
+    { "{rate: 10/s, algorithm: gcra, tolerance: 150ms}", 2, 2, 2 },
+    { "{rate: 10/s, algorithm: fixed_window}", 10, 0, 10 },
+    { "{rate: 10/s, algorithm: sliding_window}", 10, 0, 10 },
+    { "{rate: 10/s, algorithm: sliding_log}", 10, 0, 10 },
+};
+
+/* To the beginning of the next full second of wall time, as the region knows it. */
+static void pass_to_full_second(struct stage *s)
+{
+    const struct region_header *h = region_header(s->region);
+    uint64_t wall_ns = region_now(h, s->loop.now_ns) + h->birth_wall_ns;
+
+    stage_pass_time(s, NS_PER_S - wall_ns % NS_PER_S);
+}
+
+START_TEST(test_each_algorithm_lets_pass_what_it_says)
+{
+    struct stage s;
+
+    stage_begin(&s);
+    ck_assert(stage_step(&s, &rate_limit_middleware, "u", algorithms[_i].yaml));
+    pass_to_full_second(&s);
+    ck_assert_int_eq(passed(&s, 20, "192.0.2.1", NULL), algorithms[_i].at_once);
+    stage_pass_time(&s, NS_PER_S / 2);
+    ck_assert_int_eq(passed(&s, 20, "192.0.2.1", NULL), algorithms[_i].after_half);
+    stage_pass_time(&s, 2 * NS_PER_S);
+    ck_assert_int_eq(passed(&s, 20, "192.0.2.1", NULL), algorithms[_i].after_two);
+    stage_end(&s);
+}
+END_TEST
+
+START_TEST(test_windows_and_logs_say_their_count_as_the_limit)
+{
+    struct stage s;
+    struct act a;
+
+    stage_begin(&s);
+    ck_assert(stage_step(&s, &rate_limit_middleware, "u",
+                         _i ? "{rate: 7/d, algorithm: sliding_log}"
+                            : "{rate: 7/d, algorithm: fixed_window}"));
+    ck_assert_int_eq(passed(&s, 20, "192.0.2.1", NULL), 7);
+    act_begin(&a, &s, "192.0.2.1");
+    ck_assert_int_eq(act_request(&a), REPLIED);
+    ck_assert_str_eq(act_answer(&a, "X-RateLimit-Limit"), "7");
+    ck_assert_str_eq(act_answer(&a, "RateLimit-Policy"), "\"rate_limit\";q=7;w=86400");
+    act_end(&a);
+    stage_end(&s);
+}
+END_TEST
+
+START_TEST(test_a_cost_is_taken_at_once_and_settled_when_the_service_says_it)
+{
+    struct stage s;
+    struct act a;
+
+    stage_begin(&s);
+    ck_assert(stage_step(&s, &rate_limit_middleware, "u",
+                         "{rate: 6/h, burst: 10, cost: 3, cost_header: X-Cost}"));
+    act_begin(&a, &s, "192.0.2.1");
+    ck_assert_int_eq(act_request(&a), NEXT); /* 7 left */
+    fields_init(&a.x.resp.fields, &a.x.arena, 0);
+    fields_add(&a.x.resp.fields, STR("x-cost"), STR("1"));
+    act_response(&a); /* 9 left */
+    ck_assert_str_eq(act_answer(&a, "X-Cost"), "");
+    act_end(&a);
+    act_begin(&a, &s, "192.0.2.1");
+    ck_assert_int_eq(act_request(&a), NEXT); /* 6 left */
+    fields_init(&a.x.resp.fields, &a.x.arena, 0);
+    fields_add(&a.x.resp.fields, STR("X-Cost"), STR("6"));
+    act_response(&a); /* 3 left */
+    act_end(&a);
+    ck_assert_int_eq(passed(&s, 3, "192.0.2.1", NULL), 1);
+    stage_end(&s);
+}
+END_TEST
+
+/* ---- keys ---- */
+
+struct asker {
+    const char *address, *user, *consumer, *api_key, *header, *query;
+};
+
+static enum verdict ask_as(struct stage *s, const struct asker *who)
+{
+    struct act a;
+    enum verdict v;
+
+    act_begin(&a, s, who->address ? who->address : "192.0.2.1");
+    a.x.who.user = str_from(who->user);
+    a.x.who.consumer = str_from(who->consumer);
+    a.x.who.api_key = str_from(who->api_key);
+    a.x.req.query = str_from(who->query);
+    if (who->header) {
+        act_header(&a, "X-Tenant", who->header);
+        act_header(&a, "Cookie", "a=b");
+        act_header(&a, "Cookie",
+                   str_keep_z(&a.x.arena, str_format(&a.x.arena, "c=d; sid=%s; e=f", who->header)));
+    }
+    v = act_request(&a);
+    act_end(&a);
+    return v;
+}
+
+/* Both ask a limit of one: are they one client? */
+static const struct {
+    const char *key;
+    struct asker one, other;
+    bool same;
+} askers[] = {
+    { "auto", { .user = "u" }, { .user = "u", .address = "192.0.2.2" }, true },
+    { "auto", { .user = "u" }, { .consumer = "u" }, false },
+    { "auto", { .user = "u", .consumer = "c" }, { .user = "v", .consumer = "c" }, true },
+    { "user", { .user = "u" }, { .user = "v" }, false },
+    { "user", { 0 }, { .address = "192.0.2.2" }, false }, /* falls to the address */
+    { "user", { 0 }, { .api_key = "k" }, true },
+    { "user|api_key", { .api_key = "k" }, { .api_key = "k", .address = "192.0.2.2" }, true },
+    { "user|api_key", { .api_key = "k" }, { .api_key = "l" }, false },
+    { "header:x-tenant", { .header = "t" }, { .header = "t", .address = "192.0.2.2" }, true },
+    { "header:X-Tenant", { .header = "t" }, { .header = "T" }, false },
+    { "header:X-Tenant", { 0 }, { .address = "192.0.2.2" }, false },
+    { "cookie:sid", { .header = "t" }, { .header = "t", .address = "192.0.2.2" }, true },
+    { "cookie:sid", { .header = "t" }, { .header = "u" }, false },
+    { "cookie:si", { .header = "t" }, { .header = "u" }, true },
+    { "query:q", { .query = "a=1&q=x" }, { .query = "q=x&b=2", .address = "192.0.2.2" }, true },
+    { "query:q", { .query = "q=x%2B" }, { .query = "%71=%78%2b", .address = "192.0.2.2" }, true },
+    { "query:q", { .query = "q=x" }, { .query = "qq=x&q=y" }, false },
+    { "query:q", { .query = "q" }, { .query = "q=" }, true },
+    { "[ip, query:q]", { .query = "q=x" }, { .query = "q=x" }, true },
+    { "[ip, query:q]", { .query = "q=x" }, { .query = "q=x", .address = "192.0.2.2" }, false },
+    { "[ip, query:q]", { .query = "q=x" }, { .query = "q=y" }, false },
+    /* parts do not run into each other */
+    { "[query:q, query:r]", { .query = "q=ab&r=c" }, { .query = "q=a&r=bc" }, false },
+    { "[global, user]", { .user = "u" }, { .user = "v" }, false },
+    { "route", { 0 }, { .address = "192.0.2.2" }, true },
+};
+
+START_TEST(test_a_key_says_who_is_one_client)
+{
+    struct stage s;
+    char yaml[128];
+
+    stage_begin(&s);
+    snprintf(yaml, sizeof yaml, "{rate: 6/h, burst: 1, key: %s%s%s}",
+             askers[_i].key[0] == '[' ? "" : "\"", askers[_i].key,
+             askers[_i].key[0] == '[' ? "" : "\"");
+    ck_assert(stage_step(&s, &rate_limit_middleware, "u", yaml));
+    ck_assert_int_eq(ask_as(&s, &askers[_i].one), NEXT);
+    ck_assert_int_eq(ask_as(&s, &askers[_i].other), askers[_i].same ? REPLIED : NEXT);
+    ck_assert_int_eq(ask_as(&s, &askers[_i].one), REPLIED);
+    stage_end(&s);
+}
+END_TEST
+
+/* A long value is known by its hash, but whole. */
+START_TEST(test_long_values_differ_in_their_last_octet_too)
+{
+    struct stage s;
+    char one[5001], other[5001];
+
+    memset(one, 'x', 5000);
+    memset(other, 'x', 5000);
+    one[5000] = other[5000] = 0;
+    other[4999] = 'y';
+    stage_begin(&s);
+    ck_assert(stage_step(&s, &rate_limit_middleware, "u",
+                         "{rate: 6/h, burst: 1, key: [header:X-Tenant, \"header:X-Tenant\"]}"));
+    ck_assert_int_eq(ask_as(&s, &(struct asker){ .header = one }), NEXT);
+    ck_assert_int_eq(ask_as(&s, &(struct asker){ .header = other }), NEXT);
+    ck_assert_int_eq(ask_as(&s, &(struct asker){ .header = one }), REPLIED);
+    stage_end(&s);
+}
+END_TEST
+
+START_TEST(test_who_has_no_key_is_counted_by_address_refused_or_not_counted_as_told)
+{
+    static const char *const rules[] = { "ip", "refuse", "skip" };
+    static const int pass[] = { 1, 0, 5 };
+    struct stage s;
+    char yaml[128];
+
+    stage_begin(&s);
+    snprintf(yaml, sizeof yaml, "{rate: 6/h, burst: 1, key: user, key_missing: %s}", rules[_i]);
+    ck_assert(stage_step(&s, &rate_limit_middleware, "u", yaml));
+    ck_assert_int_eq(passed(&s, 5, "192.0.2.1", NULL), pass[_i]);
+    ck_assert_int_eq(ask_as(&s, &(struct asker){ .user = "u" }), NEXT);
+    ck_assert_int_eq(ask_as(&s, &(struct asker){ .user = "u" }), REPLIED);
+    stage_end(&s);
+}
+END_TEST
+
+START_TEST(test_who_is_exempt_is_not_counted)
+{
+    struct stage s;
+
+    stage_begin(&s);
+    ck_assert(stage_step(&s, &rate_limit_middleware, "u",
+                         "{rate: 6/h, burst: 1, key: service, "
+                         "exempt: {ips: [192.0.2.0/28], consumers: [boss]}}"));
+    ck_assert_int_eq(passed(&s, 5, "192.0.2.1", NULL), 5);
+    ck_assert_int_eq(ask_as(&s, &(struct asker){ .user = "boss", .address = "192.0.2.99" }), NEXT);
+    ck_assert_int_eq(passed(&s, 5, "192.0.2.99", NULL), 1);
+    ck_assert_int_eq(ask_as(&s, &(struct asker){ .consumer = "boss", .address = "192.0.2.99" }),
+                     NEXT);
+    stage_end(&s);
+}
+END_TEST
+
+/* ---- several limits ---- */
+
+START_TEST(test_who_is_refused_by_a_later_limit_has_spent_nothing_at_an_earlier_one)
+{
+    static const char *const earlier[] = {
+        "{rate: 6/d, burst: 3}",
+        "{rate: 3/d, algorithm: fixed_window}",
+        "{rate: 3/d, algorithm: sliding_window}",
+        "{rate: 3/d, algorithm: sliding_log}",
+        "{rate: 6/d, burst: 3, algorithm: gcra}",
+        "{rate: 6/d, burst: 3, algorithm: leaky_bucket}",
+    };
+    struct stage s;
+    struct step first, later;
+    int refused = 0;
+
+    stage_begin(&s);
+    ck_assert(stage_step(&s, &rate_limit_middleware, "u", earlier[_i]));
+    first = s.step;
+    ck_assert(stage_step(&s, &rate_limit_middleware, "later", "{rate: 6/d, burst: 1}"));
+    later = s.step;
+    s.step = first;
+    for (int i = 0; i < 10; i++) {
+        struct act a;
+        struct frame second;
+        enum verdict v;
+
+        act_begin(&a, &s, "192.0.2.1");
+        second = (struct frame){ .step = &later,
+                                 .x = &a.x,
+                                 .state = calloc(1, later.type->state_size + 1) };
+        ck_assert_int_eq(act_request(&a), NEXT);
+        v = later.type->on_request(&a.x, &second);
+        ck_assert_int_eq(v, i == 0 ? NEXT : REPLIED);
+        refused += v == REPLIED;
+        if (v == NEXT)
+            fields_init(&a.x.resp.fields, &a.x.arena, 0);
+        ck_assert_int_eq(later.type->on_response(&a.x, &second), NEXT);
+        act_response(&a);
+        free(second.state);
+        act_end(&a);
+    }
+    ck_assert_int_eq(refused, 9);
+    ck_assert_int_eq(passed(&s, 9, "192.0.2.1", NULL), 2); /* one passed both */
+    stage_end(&s);
+}
+END_TEST
+
+START_TEST(test_jitter_makes_retry_after_longer_and_never_shorter)
+{
+    struct stage s;
+    bool differ = false;
+    uint64_t first = 0;
+
+    stage_begin(&s);
+    ck_assert(stage_step(&s, &rate_limit_middleware, "u",
+                         "{rate: 1/h, burst: 1, key: user, retry_jitter: 50%}"));
+    for (int i = 0; i < 20; i++) {
+        struct act a;
+        uint64_t after;
+        char user[32];
+
+        snprintf(user, sizeof user, "user %d", i);
+        ck_assert_int_eq(ask_as(&s, &(struct asker){ .user = user }), NEXT);
+        act_begin(&a, &s, "192.0.2.1");
+        a.x.who.user = str_from(user);
+        ck_assert_int_eq(act_request(&a), REPLIED);
+        ck_assert(number_read_u64(str_from(act_answer(&a, "Retry-After")), &after));
+        ck_assert_uint_ge(after, 3600);
+        ck_assert_uint_le(after, 5401);
+        differ |= i > 0 && after != first;
+        first = after;
+        act_end(&a);
+    }
+    ck_assert(differ);
+    stage_end(&s);
+}
+END_TEST
+
+static const char *const bad[] = {
+    "rate: 0/s",
+    "rate: abc",
+    "burst: 0",
+    "algorithm: magic",
+    "key: nobody",
+    "status: 200",
+    "key: []",
+    "key: \"header:\"",
+    "key: \"header:a b\"",
+    "key: \"claim:x\"",
+    "key: \"|ip\"",
+    "{delay: 1s}",
+    "{tolerance: 1s}",
+    "{delay: 61s, algorithm: leaky_bucket}",
+    "{rate: 129/s, algorithm: sliding_log}",
+    "{rate: 5000000000/s, algorithm: fixed_window}",
+    "{rate: 5000000000/s, algorithm: sliding_window}",
+    "{rate: 5/s, cost: 6, algorithm: sliding_window}",
+    "{rate: 50/s, burst: 5, cost: 6}",
+    "cost: 0",
+    "cost_header: \"a b\"",
+    "key_missing: maybe",
+    "{rate: 5/s, algorithm: sliding_log, log_keys: 0}",
+    "exempt: {ips: [nowhere]}",
+};
 
 START_TEST(test_settings_that_cannot_work_fail_the_load)
 {
@@ -271,6 +591,18 @@ int main(void)
     tcase_add_loop_test(c, test_answers_that_pass_say_what_is_left_only_if_asked_to, 0, 2);
     tcase_add_test(c, test_in_shadow_all_pass_and_it_is_noted);
     tcase_add_test(c, test_the_series_is_there_before_the_first_refusal);
+    tcase_add_loop_test(c, test_each_algorithm_lets_pass_what_it_says, 0,
+                        (int)ARRAY_LEN(algorithms));
+    tcase_add_loop_test(c, test_windows_and_logs_say_their_count_as_the_limit, 0, 2);
+    tcase_add_test(c, test_a_cost_is_taken_at_once_and_settled_when_the_service_says_it);
+    tcase_add_loop_test(c, test_a_key_says_who_is_one_client, 0, (int)ARRAY_LEN(askers));
+    tcase_add_test(c, test_long_values_differ_in_their_last_octet_too);
+    tcase_add_loop_test(c, test_who_has_no_key_is_counted_by_address_refused_or_not_counted_as_told,
+                        0, 3);
+    tcase_add_test(c, test_who_is_exempt_is_not_counted);
+    tcase_add_loop_test(c, test_who_is_refused_by_a_later_limit_has_spent_nothing_at_an_earlier_one,
+                        0, 6);
+    tcase_add_test(c, test_jitter_makes_retry_after_longer_and_never_shorter);
     tcase_add_loop_test(c, test_settings_that_cannot_work_fail_the_load, 0, (int)ARRAY_LEN(bad));
     suite_add_tcase(s, c);
     r = srunner_create(s);

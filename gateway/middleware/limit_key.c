@@ -1,0 +1,292 @@
+/* Keys of limits. */
+#include "gateway/middleware/limit_key.h"
+
+#include "gateway/http/octets.h"
+
+enum source {
+    FROM_NOTHING,
+    FROM_CONSUMER,
+    FROM_USER,
+    FROM_API_KEY,
+    FROM_IP,
+    FROM_HEADER,
+    FROM_COOKIE,
+    FROM_QUERY,
+    FROM_ROUTE,
+    FROM_SERVICE,
+    FROM_ALL,
+};
+
+struct key_source {
+    enum source from;
+    struct str name; /* of the header, cookie or parameter */
+};
+
+struct key_part {
+    struct key_source sources[LIMIT_KEY_SOURCES];
+    size_t count;
+};
+
+/* ---- at load ---------------------------------------------------------------------------------- */
+
+static const struct {
+    struct str text;
+    enum source from;
+} plain[] = {
+    { STR_INIT("ip"), FROM_IP },           { STR_INIT("api_key"), FROM_API_KEY },
+    { STR_INIT("user"), FROM_USER },       { STR_INIT("consumer"), FROM_CONSUMER },
+    { STR_INIT("route"), FROM_ROUTE },     { STR_INIT("service"), FROM_SERVICE },
+    { STR_INIT("global"), FROM_ALL },
+}, named[] = {
+    { STR_INIT("header"), FROM_HEADER },
+    { STR_INIT("cookie"), FROM_COOKIE },
+    { STR_INIT("query"), FROM_QUERY },
+};
+
+static struct key_source source_of(struct str text, struct arena *a)
+{
+    struct str name, kind = str_cut(text, ':', &name);
+
+    for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+        if (str_equal(text, plain[i].text))
+            return (struct key_source){ .from = plain[i].from };
+    for (size_t i = 0; i < ARRAY_LEN(named); i++)
+        if (str_equal(kind, named[i].text) && name.len &&
+            (named[i].from == FROM_QUERY || octets_are(name, OCTET_TOKEN)))
+            return (struct key_source){ named[i].from, str_keep(a, name) };
+    return (struct key_source){ .from = FROM_NOTHING };
+}
+
+/* Whoever has been told who it is, most telling name first; else where it comes from. */
+static void add_auto(struct key_part *part)
+{
+    static const enum source order[] = { FROM_CONSUMER, FROM_USER, FROM_API_KEY, FROM_IP };
+
+    for (size_t i = 0; i < ARRAY_LEN(order); i++)
+        part->sources[part->count++].from = order[i];
+}
+
+static bool build_part(struct key_part *part, struct builder *b, struct str text)
+{
+    struct str rest = text, one;
+
+    do {
+        bool is_auto;
+
+        one = str_cut(rest, '|', &rest);
+        is_auto = str_equal(one, STR("auto"));
+        if (part->count + (is_auto ? 4 : 1) > LIMIT_KEY_SOURCES)
+            return builder_problem(b, "key: %.*s names too many sources", STR_ARGS(text));
+        if (is_auto) {
+            add_auto(part);
+            continue;
+        }
+        part->sources[part->count] = source_of(one, b->arena);
+        if (part->sources[part->count].from == FROM_NOTHING)
+            return builder_problem(b, "key: must be " LIMIT_KEY_GRAMMAR ", is \"%.*s\"",
+                                   STR_ARGS(one));
+        part->count++;
+    } while (rest.len);
+    return true;
+}
+
+bool limit_key_build(struct limit_key *key, struct builder *b, const struct conf_list *texts,
+                     enum key_missing missing)
+{
+    const struct str *text = texts->items;
+    struct key_part *parts = ARENA_ARRAY(b->arena, struct key_part, texts->count);
+
+    CHECK(texts->count > 0 && texts->count <= LIMIT_KEY_PARTS);
+    *key = (struct limit_key){ .parts = parts,
+                               .count = texts->count,
+                               .v6_prefix = (unsigned)b->globals->client_ip.ipv6_prefix,
+                               .missing = missing };
+    for (size_t i = 0; i < texts->count; i++) {
+        if (!build_part(&parts[i], b, text[i]))
+            return false;
+        for (size_t n = 0; n < parts[i].count; n++)
+            key->for_all_services |= parts[i].sources[n].from == FROM_ALL;
+    }
+    return true;
+}
+
+/* ---- at work ---------------------------------------------------------------------------------- */
+
+/* The value of a cookie; where several have the name, the first. (RFC 6265 4.2.1) */
+static struct str cookie_value(const struct exchange *x, struct str name)
+{
+    const struct fields *fields = &x->req.fields;
+
+    for (uint32_t i = 0; i < fields->count; i++) {
+        struct str rest = fields->at[i].value;
+
+        if (!str_equal_folded(fields->at[i].name, STR("Cookie")))
+            continue;
+        while (rest.len) {
+            struct str value, pair = str_trim(str_cut(rest, ';', &rest));
+
+            if (str_equal(str_cut(pair, '=', &value), name))
+                return value;
+        }
+    }
+    return STR_NONE;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* One value has one key, however it is spelled. */
+static struct str decoded(struct str s, struct arena *a)
+{
+    char *to;
+    size_t len = 0;
+
+    if (str_index(s, '%') == s.len && str_index(s, '+') == s.len)
+        return s;
+    to = arena_take_bytes(a, s.len);
+    for (size_t i = 0; i < s.len; i++) {
+        int high = s.at[i] == '%' && i + 2 < s.len ? hex_digit(s.at[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(s.at[i + 2]) : -1;
+
+        if (low >= 0) {
+            to[len++] = (char)(high << 4 | low);
+            i += 2;
+        } else {
+            to[len++] = s.at[i] == '+' ? ' ' : s.at[i];
+        }
+    }
+    return str_of(to, len);
+}
+
+static struct str query_value(struct exchange *x, struct str name)
+{
+    struct str rest = x->req.query;
+
+    while (rest.len) {
+        struct str value, pair = str_cut(rest, '&', &rest);
+
+        if (str_equal(decoded(str_cut(pair, '=', &value), &x->arena), name))
+            return decoded(value, &x->arena);
+    }
+    return STR_NONE;
+}
+
+static struct str header_value(const struct exchange *x, struct str name)
+{
+    const struct field *f = fields_find_name(&x->req.fields, name);
+
+    return f ? f->value : STR_NONE;
+}
+
+/* Parts one after the other, each with its source and length, so that no two keys are spelled the same. */
+struct spelling {
+    char at[LIMIT_KEY_PARTS * 2 * (2 + 64)];
+    size_t len;
+};
+
+#define VALUE_MAX 63 /* of a value as it is; of a longer one, its hash */
+
+static void spell(struct spelling *s, const struct limiter *l, enum source from, struct str value)
+{
+    uint64_t hash;
+
+    s->at[s->len++] = (char)from;
+    if (value.len > VALUE_MAX) {
+        hash = limiter_key(l, value);
+        value = str_of((const char *)&hash, sizeof hash);
+        s->at[s->len++] = VALUE_MAX + 1;
+    } else {
+        s->at[s->len++] = (char)value.len;
+    }
+    if (value.len)
+        memcpy(s->at + s->len, value.at, value.len);
+    s->len += value.len;
+}
+
+static void spell_address(struct spelling *s, const struct limit_key *key, const struct limiter *l,
+                          const struct exchange *x)
+{
+    struct ip group = ip_group(&x->who.address, key->v6_prefix);
+
+    spell(s, l, FROM_IP, str_of((const char *)group.at, sizeof group.at));
+}
+
+/* False: the request has none. */
+static bool spell_source(struct spelling *s, const struct limit_key *key, const struct limiter *l,
+                         const struct key_source *source, struct exchange *x)
+{
+    struct str value = STR_NONE;
+
+    switch (source->from) {
+    case FROM_IP:
+        spell_address(s, key, l, x);
+        return true;
+    case FROM_ALL:
+        spell(s, l, FROM_ALL, STR(""));
+        return true;
+    case FROM_ROUTE: /* two services may have one pattern, for two hosts */
+        spell(s, l, FROM_SERVICE, x->route->service_name);
+        spell(s, l, FROM_ROUTE, x->pattern);
+        return true;
+    case FROM_SERVICE:
+        spell(s, l, FROM_SERVICE, x->route->service_name);
+        return true;
+    case FROM_CONSUMER:
+        value = x->who.consumer;
+        break;
+    case FROM_USER:
+        value = x->who.user;
+        break;
+    case FROM_API_KEY:
+        value = x->who.api_key;
+        break;
+    case FROM_HEADER:
+        value = header_value(x, source->name);
+        break;
+    case FROM_COOKIE:
+        value = cookie_value(x, source->name);
+        break;
+    case FROM_QUERY:
+        value = query_value(x, source->name);
+        break;
+    case FROM_NOTHING:
+        break;
+    }
+    if (value.len == 0)
+        return false;
+    spell(s, l, source->from, value);
+    return true;
+}
+
+enum key_result limit_key_of(const struct limit_key *key, const struct limiter *l,
+                             struct exchange *x, uint64_t *out)
+{
+    struct spelling s;
+
+    s.len = 0;
+    for (size_t i = 0; i < key->count; i++) {
+        const struct key_part *part = &key->parts[i];
+        size_t n = 0;
+
+        while (n < part->count && !spell_source(&s, key, l, &part->sources[n], x))
+            n++;
+        if (n < part->count)
+            continue;
+        switch (key->missing) {
+        case MISSING_IP:
+            spell_address(&s, key, l, x);
+            break;
+        case MISSING_REFUSE:
+            return KEY_REFUSE;
+        case MISSING_SKIP:
+            return KEY_SKIP;
+        }
+    }
+    *out = limiter_key(l, str_of(s.at, s.len));
+    return KEY_FOUND;
+}
