@@ -45,8 +45,8 @@ static const struct engine_settings *settings_of(const struct worker *w)
     return w->program->settings(w->snapshot);
 }
 
-/* As configured, but no more than there are descriptors for: one for the client and one for a service, so that who is
- * let in can be served. */
+/* As configured, but no more than there are descriptors for. A quarter of them is for services: who is let in shall be
+ * served, and most who are let in are idle. */
 static size_t connections_allowed(const struct engine_settings *s)
 {
     size_t wanted = engine_max_connections(s);
@@ -55,8 +55,8 @@ static size_t connections_allowed(const struct engine_settings *s)
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return wanted;
-    have = limit.rlim_cur > 2 * OTHER_DESCRIPTORS ? (limit.rlim_cur - OTHER_DESCRIPTORS) / 2
-                                                  : limit.rlim_cur / 4;
+    have = limit.rlim_cur > 2 * OTHER_DESCRIPTORS ? (limit.rlim_cur - OTHER_DESCRIPTORS) / 4 * 3
+                                                  : limit.rlim_cur / 2;
     return wanted < have ? wanted : have;
 }
 
