@@ -16,7 +16,7 @@ import pytest
 from stage import names, process, wire
 from stage import service as acts
 from stage.client import Client
-from stage.gateway import wait_until
+from stage.gateway import binary, wait_until
 from stage.load import Load, ordinary
 
 SPIN = 0.25                     # seconds of CPU in a second that would be a spin; what idles uses a hundredth
@@ -146,6 +146,25 @@ def test_a_master_without_descriptors_keeps_what_runs_and_mans_the_post_later(st
     gw.wait_workers(2, without=[other])
     gw.hup()
     assert gw.metrics().get(names.RELOAD_OK) == 1
+
+
+def test_a_gateway_that_was_given_few_descriptors_serves_with_what_it_has(stage, monkeypatch):
+    wrapper = os.path.join(stage.new_dir(), "sluice")
+    with open(wrapper, "w") as file:
+        file.write(f'#!/bin/sh\nulimit -n 400\nexec {binary()} "$@"\n')
+    os.chmod(wrapper, 0o755)
+    monkeypatch.setenv("SLUICE", wrapper)
+    gw = stage.proxy(stage.service(), workers=1)
+    worker, = gw.workers()
+    crowd = [gw.client(timeout=20) for _ in range(300)]
+    for c in crowd:
+        c.ask()
+    gw.wait_stderr("accepting nothing for a moment")
+    for c in crowd:                                # who leaves lets another in, and whoever is in is served
+        assert c.answer().status == 200
+        c.close()
+    gw.hup()
+    assert gw.workers() == [worker] and gw.get().status == 200
 
 
 # Connections
@@ -301,7 +320,7 @@ def piped(stage, **more):
     os.mkfifo(pipe)
     os.chmod(pipe, 0o666)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    gw = stage.gateway(services=[stage.route(stage.service(), path="/")], workers=1, logging={"access": [{"to": "file:" + pipe}]})
+    gw = stage.gateway(services=[stage.route(stage.service(), path="/")], workers=1, logging={"access": [{"to": "file:" + pipe}]}, **more)
     return gw, pipe, reader
 
 
@@ -363,6 +382,17 @@ def test_a_log_pipe_whose_reader_goes_away_kills_nobody_and_another_may_come(sta
             data += read_all(reader)
             return b'"/after"' in data
         wait_until(after)
+    finally:
+        os.close(reader)
+
+
+def test_a_log_that_is_stuck_does_not_hold_up_the_end(stage):
+    gw, _, reader = piped(stage, shutdown={"grace": "10s"})
+    try:
+        asked_until(gw, lambda: lost(gw) > 0)
+        begun = time.monotonic()
+        assert gw.stop() == 0
+        assert time.monotonic() - begun < 3
     finally:
         os.close(reader)
 
