@@ -6,8 +6,8 @@
 #define GRAINS     UINT64_C(32)   /* in a ns */
 #define COARSEST   UINT64_C(1000) /* grains in a token: rounding stays below 0.1 % */
 #define FULL_MAX   (UINT64_C(1) << 62)
-/* A word further ahead than the burst and this was not written by a colleague: clocks are not that far apart. */
-#define SKEW       (60 * NS_PER_S * GRAINS)
+/* A word further ahead than the burst and this was not written by a colleague: no clock, read once a turn, is that old. */
+#define SKEW       (600 * NS_PER_S * GRAINS)
 #define IDLE_SLACK NS_PER_S
 
 /* What a token takes to earn. */
@@ -60,8 +60,10 @@ uint64_t arrival_step(uint64_t word, const struct limit *l, uint64_t now_ns, int
         uint64_t given = (uint64_t) - (int64_t)cost;
 
         out->allowed = true;
-        gone = given < l->burst && given * token < gone ? gone - given * token : 0;
-        word = gone ? now + gone : 0;
+        if (gone > 0) {
+            gone = given < l->burst && given * token < gone ? gone - given * token : 0;
+            word = gone ? now + gone : 0;
+        }
     }
     out->remaining = gone < full ? (full - gone) / token : 0;
     out->reset_ns = to_ns(gone);

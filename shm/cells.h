@@ -22,7 +22,8 @@
 #define CELLS_GROUP    4
 #define CELLS_TAGS     8192
 #define CELLS_TAG_MASK UINT64_C(0xffff)
-#define CELLS_SKEW_NS  UINT64_C(2000000000) /* how far apart the clocks of two processes may be */
+/* How old the clock of a process may be that was stopped in the middle of a turn. */
+#define CELLS_SKEW_NS  UINT64_C(600000000000)
 
 struct cell {
     _Alignas(16) shared_word key; /* upper 48 bits of the hash, 16 bits of tag; 0: never used */
