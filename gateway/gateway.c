@@ -266,6 +266,7 @@ static void adopt(struct worker *w, struct snapshot *next)
     g->generation = next->generation;
     if (old)
         let_old_go(g, old);
+    links_sweep(g->local.links);
     say_what_is_held(g);
 }
 

@@ -91,6 +91,25 @@ struct target *links_target(struct links *l, uint64_t id)
     return t;
 }
 
+void links_sweep(struct links *l)
+{
+    for (uint32_t i = 0; i <= l->bucket_mask; i++) {
+        struct target **at = &l->buckets[i];
+
+        while (*at) {
+            struct target *t = *at;
+
+            if (t->open > 0 || !list_is_empty(&t->line)) {
+                at = &t->next;
+                continue;
+            }
+            *at = t->next;
+            l->targets--;
+            free(t);
+        }
+    }
+}
+
 struct link *link_of(struct conn *c)
 {
     struct link *l = c->owner;

@@ -71,6 +71,9 @@ struct links *links_new(struct local *local);
 void links_end(struct links *l);
 void links_limit(struct links *l, const struct link_limits *limits);
 struct target *links_target(struct links *l, uint64_t id);
+/* Forget the targets that nobody is connected to: after a reload, from a task, so that a stream of reloads with ever new
+ * services leaves nothing behind. */
+void links_sweep(struct links *l);
 
 /* A warm link for this target, or NULL. */
 struct link *links_take(struct target *t);
