@@ -482,7 +482,7 @@ def test_services_at_their_worst_hurt_nobody_but_their_own_clients(stage):
     good = stage.service(answers=ordinary)
     bad = {kind: stage.service(answers=act, name=kind) for kind, act in WORST.items()}
     gw = stage.gateway(workers=2, limits={"body_size": "16m"}, services=[stage.route(good)] + [
-        stage.route(s, path="/" + kind, name=kind, timeouts={"upstream_header": "700ms", "upstream_idle_read": "700ms"})
+        stage.route(s, path="/" + kind, name=kind, timeouts={"upstream_header": "1500ms", "upstream_idle_read": "1500ms"})
         for kind, s in bad.items()])
     workers = gw.workers()
     at_rest = {pid: process.descriptors(pid) for pid in workers}
