@@ -233,7 +233,8 @@ static void let_next_dial(struct target *t)
         t->line_count--;
         timer_unset(&call->timer);
         call_start(call);
-        if (link_is_on_list(&call->waiting)) /* no descriptors: back in line, and no place after all */
+        if (link_is_on_list(
+                &call->waiting)) /* no descriptors: back in line, and no place after all */
             return;
     }
 }
