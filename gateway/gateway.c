@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,7 +21,10 @@
 #include "shm/holds.h"
 #include "workers/worker.h"
 
-#define EXCHANGE_MEMORY ((size_t)6 * 1024) /* bytes of an exchange and the first of its arena */
+#define EXCHANGE_MEMORY      ((size_t)6 * 1024) /* bytes of an exchange and the first of its arena */
+/* What a build may take: this, and so much for each byte of the configuration. */
+#define BUILD_BYTES          ((size_t)4 << 20)
+#define BUILD_BYTES_PER_BYTE ((size_t)128)
 
 /* What this file keeps of a process, around what everybody else looks at. */
 struct gateway {
@@ -36,6 +40,28 @@ static struct gateway *gateway_of(const struct worker *w)
 }
 
 /* ---- in the master ---------------------------------------------------------------------------- */
+
+/* A master that runs out of memory in a build takes everybody with it, so a reload that is too large for what there is has
+ * to be refused before. Only asked for and not touched, this costs nothing.
+ * (Measured: a service written in one line takes 80 times its text.) */
+static bool memory_is_there(const char *path)
+{
+    struct stat st;
+    size_t size;
+    void *p;
+
+    if (stat(path, &st) != 0 || st.st_size > (off_t)CONF_TREE_BYTES_MAX)
+        return true; /* who reads it says so better */
+    size = BUILD_BYTES + (size_t)st.st_size * BUILD_BYTES_PER_BYTE;
+    p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) {
+        log_line(LOG_LEVEL_ERROR, "not enough memory to build from %s: it may take %zu MiB", path,
+                 size >> 20);
+        return false;
+    }
+    munmap(p, size);
+    return true;
+}
 
 /* The whole file, or false with the reason logged. */
 static bool read_file(const char *path, struct bundle *b)
@@ -78,7 +104,7 @@ struct snapshot *gateway_read(const char *path, struct region *r, const struct s
     struct snapshot *s;
 
     *bundle = bundle_new();
-    if (!read_file(path, *bundle)) {
+    if (!memory_is_there(path) || !read_file(path, *bundle)) {
         bundle_free(*bundle);
         return NULL;
     }
