@@ -235,6 +235,23 @@ def test_a_worker_without_memory_dies_loudly_and_is_reborn_and_nobody_else_notic
             assert "ERROR: AddressSanitizer: " not in file.read()      # it may only say that it got nothing
 
 
+def test_a_reload_for_which_the_master_has_no_memory_is_refused_and_not_its_death(stage):
+    s = stage.service()
+    gw = stage.proxy(s, workers=2)
+    small, large = gw.config, {**gw.config, "services": [stage.route(s, path=f"/p{n}", name=f"n{n}") for n in range(2000)]}
+    data = next(line for line in open(f"/proc/{gw.pid}/status") if line.startswith("VmData"))
+    limit(gw.pid, resource.RLIMIT_DATA, int(data.split()[1]) * 1024 + (8 << 20))
+    family = sorted(gw.family())
+    gw.reload(**large)
+    gw.wait_stderr("not enough memory")
+    assert gw.metrics().get(names.RELOAD_OK) == 0 and gw.get("/p7").text == "ok" and sorted(gw.family()) == family
+    gw.reload(**small)                             # what is small enough is taken
+    assert gw.metrics().get(names.RELOAD_OK) == 1
+    unlimited(gw.pid, resource.RLIMIT_DATA)
+    gw.reload(**large)
+    assert gw.metrics().get(names.RELOAD_OK) == 1 and gw.get("/p1999").status == 200 and sorted(gw.family()) == family
+
+
 # Disks
 
 @pytest.fixture

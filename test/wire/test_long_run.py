@@ -184,7 +184,8 @@ def test_mixed_load_with_reloads_and_deaths_leaves_nothing_behind(stage):
     at_rest = {pid: process.descriptors(pid) for pid in keepers}
     watch, ending = Watch(gw), threading.Event()
     threads = [threading.Thread(target=of_all_kinds, args=(gw, ending), daemon=True) for _ in range(3)]
-    reloads = deaths = 0
+    reloads, deaths, died = 0, 0, time.monotonic()
+    between = min(SECONDS / 8, 16)                    # in a long run each lives long enough not to be thought unfit to live
     warm, warm_shm, end = None, 0, time.monotonic() + SECONDS
     with Load(gw, keep=2, once=1, pipeline=1, upload=1, download=1, may_fail=LOST) as load:
         for thread in threads:
@@ -196,11 +197,10 @@ def test_mixed_load_with_reloads_and_deaths_leaves_nothing_behind(stage):
             entries[-1]["rate_limit_rps"] = 100 + reloads % 7
             gw.reload(**{**gw.config, "services": entries})
             reloads += 1
-            if reloads % 4 == 0:
-                victims = [pid for pid in gw.family() if pid not in keepers]
-                kill(random.choice(victims))
-                deaths += 1
-                wait_until(lambda: len(gw.workers()) == 2 and gw.caretaker())
+            if time.monotonic() - died > between:
+                kill(gw.caretaker() if deaths % 2 else next(pid for pid in gw.workers() if pid not in keepers))
+                died, deaths = time.monotonic(), deaths + 1
+                wait_until(lambda: len(gw.workers()) == 2 and gw.caretaker(), 15)
             m = watch.look()
             if warm is None and left < SECONDS * 0.6:
                 warm, warm_shm = sizes(keepers), m.get("gateway_shm_resident_bytes")
