@@ -46,8 +46,7 @@ static bool read_list_of(const struct conf_key *key, const struct conf_node *n, 
     if (n->kind != CONF_LIST && count)
         good &= read_item(&item, n, to, a, p);
     else
-        CONF_EACH(n, child)
-        {
+        CONF_EACH (n, child) {
             good &= read_item(&item, child, to, a, p);
             to += e->size;
         }
@@ -83,8 +82,7 @@ static bool read_pairs(const struct conf_key *key, const struct conf_node *n, vo
     if (n->kind != CONF_MAP && !conf_node_is_empty(n))
         return conf_misfit(key, n, p);
     list.items = to = n->count ? ARENA_ARRAY(a, struct conf_pair, n->count) : NULL;
-    CONF_EACH(n, child)
-    {
+    CONF_EACH (n, child) {
         to->name = str_keep(a, child->key);
         good &= !child->broken && conf_type_text.read(key, child, &to->value, a, p);
         to++;

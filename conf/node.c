@@ -9,9 +9,9 @@ const struct conf_node *conf_node_get(const struct conf_node *map, struct str ke
         return NULL;
     if (map->names)
         return map_get(map->names, key);
-    CONF_EACH(map, child)
-    if (str_equal(child->key, key))
-        return child;
+    CONF_EACH (map, child)
+        if (str_equal(child->key, key))
+            return child;
     return NULL;
 }
 
@@ -19,9 +19,9 @@ const struct conf_node *conf_node_at(const struct conf_node *list, size_t i)
 {
     if (!list || list->kind == CONF_SCALAR || i >= list->count)
         return NULL;
-    CONF_EACH(list, child)
-    if (child->index == i)
-        return child;
+    CONF_EACH (list, child)
+        if (child->index == i)
+            return child;
     return NULL;
 }
 

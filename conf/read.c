@@ -184,8 +184,7 @@ bool conf_read_layer(const struct conf_schema *s, const struct conf_node *block,
         given->bits = UINT64_MAX; /* what is missing in it is not worth a word */
         return conf_problem(p, block, "must be a map of keys");
     }
-    CONF_EACH(block, child)
-    {
+    CONF_EACH (block, child) {
         key = find_key(s, child->key);
         if (key)
             good &= read_one(s, key, child, settings, given, a, p);

@@ -224,9 +224,9 @@ static const struct conf_node *item_own(const struct conf_node *list, struct str
     struct str item;
 
     if (list && list->kind == CONF_LIST)
-        CONF_EACH(list, n)
-    if (conf_step_item(n, &item, &own) && str_equal(item, name))
-        return own;
+        CONF_EACH (list, n)
+            if (conf_step_item(n, &item, &own) && str_equal(item, name))
+                return own;
     return NULL;
 }
 
@@ -267,8 +267,7 @@ static void print_variants(struct conf_file *f, FILE *to)
 
     if (!f->config || f->config->kind != CONF_MAP)
         return;
-    CONF_EACH(f->config, entry)
-    {
+    CONF_EACH (f->config, entry) {
         type = conf_find_type(f, entry->key, &variant);
         if (!type || !variant)
             continue;

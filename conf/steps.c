@@ -142,8 +142,7 @@ void conf_check_middleware_config(struct conf_file *f)
         return;
     }
     arena_init(&scratch, NULL);
-    CONF_EACH(f->config, entry)
-    {
+    CONF_EACH (f->config, entry) {
         type = conf_find_type(f, entry->key, &variant);
         type_name = conf_node_get(entry, STR("type"));
         if (type) {
@@ -219,8 +218,7 @@ static void read_flats(struct conf_file *f, const struct conf_node *service,
 {
     if (service->kind != CONF_MAP)
         return;
-    CONF_EACH(service, child)
-    {
+    CONF_EACH (service, child) {
         const struct conf_flat *flat = map_get(&f->flats, child->key);
         size_t i;
 

@@ -137,9 +137,9 @@ static void merge_one(struct conf_tree *t, struct conf_node *map, struct conf_no
 
 static bool has_merges(const struct conf_node *map)
 {
-    CONF_EACH(map, child)
-    if (is_merge(child))
-        return true;
+    CONF_EACH (map, child)
+        if (is_merge(child))
+            return true;
     return false;
 }
 

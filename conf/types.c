@@ -341,8 +341,7 @@ static bool read_some_of(const struct conf_key *key, const struct conf_node *n, 
             *(uint64_t *)field = UINT64_C(1) << i;
         return i >= 0;
     }
-    CONF_EACH(n, child)
-    {
+    CONF_EACH (n, child) {
         i = child->broken ? -1 : name_index(key, key->arg, child, p);
         good = good && i >= 0;
         bits |= i >= 0 ? UINT64_C(1) << i : 0;

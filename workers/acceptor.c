@@ -69,8 +69,7 @@ static void pause_all(struct acceptors *all, const char *why)
         all->said_ns = l->now_ns;
     }
     all->paused = true;
-    LIST_EACH(&all->list, n)
-    {
+    LIST_EACH (&all->list, n) {
         look_away(acceptor_at(n));
     }
     timer_set(&l->timers, &all->again, l->now_ns + PAUSE_NS);
@@ -82,8 +81,7 @@ void acceptors_resume(struct acceptors *all)
         return;
     all->paused = false;
     timer_unset(&all->again);
-    LIST_EACH(&all->list, n)
-    {
+    LIST_EACH (&all->list, n) {
         look_at(acceptor_at(n));
     }
 }
@@ -204,8 +202,7 @@ static struct str keep_address(struct acceptors *all, struct str text)
 {
     struct address *kept;
 
-    LIST_EACH(&all->addresses, n)
-    {
+    LIST_EACH (&all->addresses, n) {
         struct address *one = CONTAINER(n, struct address, node);
 
         if (str_equal(str_of(one->text, one->len), text))
@@ -276,8 +273,7 @@ void acceptors_drop(struct acceptors *all, uint32_t listener, uint32_t slot, boo
 
 void acceptors_drop_all(struct acceptors *all)
 {
-    LIST_EACH(&all->list, n)
-    {
+    LIST_EACH (&all->list, n) {
         drop(acceptor_at(n), true);
     }
     all->paused = false;

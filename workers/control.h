@@ -17,20 +17,19 @@
 
 enum control_kind {
     /* master -> child */
-    CONTROL_LISTENER =
-        1,         /* fd: poll this socket (listener, slot, text = its address)                */
-    CONTROL_DROP,  /* stop polling (listener, slot); number != 0: you are the last, empty it   */
-    CONTROL_ADOPT, /* fd: the bundle; generation, workers; answer ADOPTED or REFUSED           */
-    CONTROL_LOG,   /* fd: the file `text` was opened (anew); no fd: it is not used any more    */
-    CONTROL_ERROR_LOG, /* fd: standard error from now on                                           */
-    CONTROL_CLOSING_SOON, /* /ready says no from now on; accepting goes on                            */
-    CONTROL_DRAIN, /* empty the queues, finish what runs, exit within number nanoseconds       */
-    CONTROL_CUT,   /* exit now                                                                 */
+    CONTROL_LISTENER = 1, /* fd: poll this socket (listener, slot, text = its address) */
+    CONTROL_DROP,      /* stop polling (listener, slot); number != 0: you are the last, empty it */
+    CONTROL_ADOPT,     /* fd: the bundle; generation, workers; answer ADOPTED or REFUSED */
+    CONTROL_LOG,       /* fd: the file `text` was opened (anew); no fd: it is not used any more */
+    CONTROL_ERROR_LOG, /* fd: standard error from now on */
+    CONTROL_CLOSING_SOON, /* /ready says no from now on; accepting goes on */
+    CONTROL_DRAIN,        /* empty the queues, finish what runs, exit within number nanoseconds */
+    CONTROL_CUT,          /* exit now */
     /* child -> master */
-    CONTROL_READY, /* the first snapshot is adopted: generation                                */
+    CONTROL_READY, /* the first snapshot is adopted: generation */
     CONTROL_ADOPTED,
     CONTROL_REFUSED,
-    CONTROL_ENDED /* number: how much was cut                                                 */
+    CONTROL_ENDED /* number: how much was cut */
 };
 
 #define CONTROL_TEXT_MAX 256
@@ -48,7 +47,7 @@ struct control_message {
 
 struct control {
     struct watch watch; /* first: the loop's pointer is ours */
-    int fd;             /* -1: closed                        */
+    int fd;             /* -1: closed */
     /* fd is -1 or a descriptor that came with the message and is the receiver's now. */
     void (*on_message)(struct control *c, const struct control_message *m, int fd);
     void (*on_closed)(struct control *c);

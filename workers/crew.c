@@ -60,8 +60,7 @@ void child_tell(struct child *c, const struct control_message *msg, int fd)
 
 void crew_tell(struct master *m, int role, const struct control_message *msg, int fd)
 {
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         if (role < 0 || (int)child_at(n)->role == role)
             child_tell(child_at(n), msg, fd);
     }
@@ -69,8 +68,7 @@ void crew_tell(struct master *m, int role, const struct control_message *msg, in
 
 static void send_logs_to(struct child *c)
 {
-    LIST_EACH(&c->master->logs.list, n)
-    {
+    LIST_EACH (&c->master->logs.list, n) {
         const struct logfile *f = logfile_at(n);
         struct control_message msg = { .kind = CONTROL_LOG };
 
@@ -85,8 +83,7 @@ static void send_logs_to(struct child *c)
 
 void crew_send_logs(struct master *m)
 {
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         if (child_at(n)->role == ROLE_CARETAKER)
             send_logs_to(child_at(n));
     }
@@ -110,8 +107,7 @@ static void leave_masters_things(struct master *m, const struct child *self)
         close(m->waiting_caller);
     if (m->reload.next.bundle >= 0)
         close(m->reload.next.bundle);
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         if (child_at(n) != self && child_at(n)->control.fd >= 0)
             close(child_at(n)->control.fd);
     }
@@ -299,8 +295,7 @@ static void on_silence(struct control *control)
 
 static struct child *find_pid(struct master *m, pid_t pid)
 {
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         if (child_at(n)->pid == pid)
             return child_at(n);
     }
@@ -450,8 +445,7 @@ void crew_tick(struct master *m)
     /* If we were late, the machine stood still or was overloaded, and our children no less. */
     m->crew.ticked_ns = m->loop.now_ns;
     passed = passed < 2 * period ? passed : 2 * period;
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         if (child_at(n)->pid > 0)
             look_at_heart(m, child_at(n), passed);
     }
@@ -467,8 +461,7 @@ void crew_init(struct crew *c)
 
 void crew_hurry(struct master *m)
 {
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         struct child *c = child_at(n);
 
         if (c->state != CHILD_AWAITED || c->pid > 0)
@@ -481,8 +474,7 @@ void crew_hurry(struct master *m)
 
 static bool is_manned(struct master *m, enum worker_role role, uint32_t slot)
 {
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         struct child *c = child_at(n);
 
         if (c->role == role && c->slot == slot && c->state != CHILD_LEAVING)
@@ -505,8 +497,7 @@ static void dismiss(struct child *c, uint64_t grace_ns)
 
 void crew_resize(struct master *m, uint32_t workers)
 {
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         struct child *c = child_at(n);
 
         if (c->role == ROLE_WORKER && c->slot >= workers && c->state != CHILD_LEAVING)
@@ -521,8 +512,7 @@ void crew_resize(struct master *m, uint32_t workers)
 
 void crew_dismiss(struct master *m, enum worker_role role, uint64_t grace_ns)
 {
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         if (child_at(n)->role == role)
             dismiss(child_at(n), grace_ns);
     }
@@ -541,8 +531,7 @@ struct child *crew_first_ready(struct master *m)
 {
     struct child *first = NULL;
 
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         if (child_may_poll(child_at(n)) && (!first || child_at(n)->slot < first->slot))
             first = child_at(n);
     }

@@ -12,8 +12,7 @@
 
 static struct child *worker_of_slot(struct master *m, uint32_t slot)
 {
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         if (child_at(n)->slot == slot && child_may_poll(child_at(n)))
             return child_at(n);
     }
@@ -74,8 +73,7 @@ static void take_back(struct child *c, size_t i, bool last)
 
 static struct listener *listener_of(struct master *m, uint32_t id)
 {
-    LIST_EACH(&m->listeners.list, n)
-    {
+    LIST_EACH (&m->listeners.list, n) {
         struct listener *l = CONTAINER(n, struct listener, node);
 
         if (l->id == id)
@@ -88,8 +86,7 @@ static void give_all(struct master *m, const struct listener *l)
 {
     for (uint32_t slot = 0; slot < l->listening; slot++) {
         if (l->local) {
-            LIST_EACH(&m->crew.children, n)
-            {
+            LIST_EACH (&m->crew.children, n) {
                 if (child_may_poll(child_at(n)))
                     give(child_at(n), l, slot);
             }
@@ -103,13 +100,11 @@ void lend_sockets(struct master *m)
 {
     if (m->booting)
         return;
-    LIST_EACH(&m->listeners.list, n)
-    {
+    LIST_EACH (&m->listeners.list, n) {
         give_all(m, CONTAINER(n, struct listener, node));
     }
     /* Only now from those who stood in: no queue is without somebody who looks. */
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         struct child *c = child_at(n);
 
         for (size_t i = child_may_poll(c) ? c->held_count : 0; i-- > 0;) {
@@ -123,8 +118,7 @@ void lend_sockets(struct master *m)
 
 void lend_no_more(struct master *m, uint32_t listener)
 {
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         struct child *c = child_at(n);
 
         for (size_t i = c->held_count; i-- > 0;)

@@ -328,8 +328,7 @@ static struct listener *make(struct listeners *all, const struct listen_address 
 
 static struct listener *find(struct listeners *all, struct str address)
 {
-    LIST_EACH(&all->list, n)
-    {
+    LIST_EACH (&all->list, n) {
         if (str_equal(str_from(listener_at(n)->address), address))
             return listener_at(n);
     }
@@ -363,8 +362,7 @@ static bool bind_wanted(struct listeners *all, const struct listen_address *a, u
 bool listeners_bind(struct listeners *all, const struct listen_address *wanted, size_t count,
                     uint32_t slots)
 {
-    LIST_EACH(&all->list, n)
-    {
+    LIST_EACH (&all->list, n) {
         listener_at(n)->wanted = false;
     }
     for (size_t i = 0; i < count; i++)
@@ -384,8 +382,7 @@ static void close_fds(struct listener *l, uint32_t from)
 
 void listeners_undo(struct listeners *all)
 {
-    LIST_EACH(&all->list, n)
-    {
+    LIST_EACH (&all->list, n) {
         struct listener *l = listener_at(n);
 
         if (l->listening == 0) {
@@ -452,8 +449,7 @@ void listener_close(struct listener *l)
 
 void listeners_end(struct listeners *all, bool keep_files)
 {
-    LIST_EACH(&all->list, n)
-    {
+    LIST_EACH (&all->list, n) {
         if (keep_files)
             end(listener_at(n));
         else

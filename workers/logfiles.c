@@ -24,8 +24,7 @@ static int standard_stream(struct str path)
 
 static struct logfile *find(struct logfiles *all, struct str path)
 {
-    LIST_EACH(&all->list, n)
-    {
+    LIST_EACH (&all->list, n) {
         if (str_equal(str_from(logfile_at(n)->path), path))
             return logfile_at(n);
     }
@@ -67,8 +66,7 @@ void logfiles_init(struct logfiles *all)
 
 bool logfiles_open(struct logfiles *all, const struct str *paths, size_t count)
 {
-    LIST_EACH(&all->list, n)
-    {
+    LIST_EACH (&all->list, n) {
         logfile_at(n)->wanted = false;
     }
     for (size_t i = 0; i < count; i++) {
@@ -90,8 +88,7 @@ bool logfiles_open(struct logfiles *all, const struct str *paths, size_t count)
 void logfiles_keep(struct logfiles *all, void (*gone)(void *who, const struct logfile *f),
                    void *who)
 {
-    LIST_EACH(&all->list, n)
-    {
+    LIST_EACH (&all->list, n) {
         struct logfile *f = logfile_at(n);
 
         f->fresh = false;
@@ -104,8 +101,7 @@ void logfiles_keep(struct logfiles *all, void (*gone)(void *who, const struct lo
 
 void logfiles_undo(struct logfiles *all)
 {
-    LIST_EACH(&all->list, n)
-    {
+    LIST_EACH (&all->list, n) {
         if (logfile_at(n)->fresh)
             end(logfile_at(n));
         else
@@ -115,8 +111,7 @@ void logfiles_undo(struct logfiles *all)
 
 void logfiles_reopen(struct logfiles *all)
 {
-    LIST_EACH(&all->list, n)
-    {
+    LIST_EACH (&all->list, n) {
         struct logfile *f = logfile_at(n);
         int fd = f->borrowed ? -1 : logfile_open(f->path);
 
@@ -131,8 +126,7 @@ void logfiles_reopen(struct logfiles *all)
 
 void logfiles_end(struct logfiles *all)
 {
-    LIST_EACH(&all->list, n)
-    {
+    LIST_EACH (&all->list, n) {
         end(logfile_at(n));
     }
 }

@@ -82,8 +82,7 @@ static void stop(struct master *m, const char *why)
 
 static void kill_the_rest(struct master *m)
 {
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         struct child *c = child_at(n);
 
         if (c->state != CHILD_LEAVING)

@@ -100,8 +100,7 @@ static bool ask_the_others(struct master *m, const struct load *l)
 {
     bool all = true;
 
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         struct child *c = child_at(n);
 
         if (c->state == CHILD_STARTING)
@@ -155,8 +154,7 @@ static void tell_log_is_gone(void *who, const struct logfile *f)
 
 static void close_unwanted_listeners(struct master *m)
 {
-    LIST_EACH(&m->listeners.list, n)
-    {
+    LIST_EACH (&m->listeners.list, n) {
         struct listener *l = CONTAINER(n, struct listener, node);
         uint32_t id = l->id;
 
@@ -228,8 +226,7 @@ static void step_first(struct master *m)
     struct child *c = crew_first_ready(m);
     bool asked = false;
 
-    LIST_EACH(&m->crew.children, n)
-    {
+    LIST_EACH (&m->crew.children, n) {
         asked = asked || child_at(n)->asked == m->reload.next.generation;
     }
     if (asked)
@@ -317,8 +314,7 @@ static void on_due(struct timer *t)
         go_back(m, "not everybody adopted it in time", NULL);
         return;
     case RELOAD_BACK:
-        LIST_EACH(&m->crew.children, n)
-        {
+        LIST_EACH (&m->crew.children, n) {
             if (child_at(n)->asked != 0)
                 child_kill(child_at(n), SIGKILL);
         }

@@ -11,11 +11,11 @@
 #include "gateway/base/check.h"
 
 enum order {
-    ORDER_RELOAD,  /* SIGHUP                                           */
+    ORDER_RELOAD,  /* SIGHUP */
     ORDER_STOP,    /* SIGTERM, SIGINT, SIGQUIT: drain; the second: now */
-    ORDER_REOPEN,  /* SIGUSR1                                          */
-    ORDER_UPGRADE, /* SIGUSR2                                          */
-    ORDER_CHILD    /* SIGCHLD                                          */
+    ORDER_REOPEN,  /* SIGUSR1 */
+    ORDER_UPGRADE, /* SIGUSR2 */
+    ORDER_CHILD    /* SIGCHLD */
 };
 
 /* Block what the table names and read it from a descriptor instead. SIGPIPE and SIGXFSZ are ignored. Dies when it

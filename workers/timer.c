@@ -88,7 +88,8 @@ void timer_remove(struct timers *h, struct timer *t)
 
 void timers_run(struct timers *h, uint64_t now_ns)
 {
-    uint32_t most = h->count; /* one that is set for now again waits a turn: no loop without an end */
+    uint32_t most =
+        h->count; /* one that is set for now again waits a turn: no loop without an end */
 
     while (h->count && h->heap[0].key_ns <= now_ns && most > 0) {
         struct timer *t = h->heap[0].timer;

@@ -27,27 +27,26 @@ struct seats_shared;
 struct worker {
     uint32_t magic;
     enum worker_role role;
-    uint32_t slot;    /* which of the workers: 0 … workers-1; the caretaker's is 0      */
-    uint32_t seat;    /* our index in everything that is shared, see shm/seats.h       */
-    uint32_t workers; /* how many there are now; changes with a reload                 */
+    uint32_t slot;    /* which of the workers: 0 … workers-1; the caretaker's is 0 */
+    uint32_t seat;    /* our index in everything that is shared, see shm/seats.h */
+    uint32_t workers; /* how many there are now; changes with a reload */
     struct region *region;
     struct seats_shared *seats;
     const struct program *program;
-    void *local; /* the program's own                                             */
+    void *local; /* the program's own */
     struct loop loop;
-    struct snapshot *snapshot; /* the current one                                               */
-    uint64_t generation;       /* of the current one                                            */
-    bool closing_soon;         /* told to stop after the drain delay: /ready should say no      */
+    struct snapshot *snapshot; /* the current one */
+    uint64_t generation;       /* of the current one */
+    bool closing_soon;         /* told to stop after the drain delay: /ready should say no */
     bool draining;
-    bool started;       /* program->start has been called                                */
-    size_t connections; /* accepted and not yet let go                                   */
+    bool started;       /* program->start has been called */
+    size_t connections; /* accepted and not yet let go */
 
     struct acceptors acceptors;
-    struct list logs; /* what the master lent us, see worker_log                       */
+    struct list logs; /* what the master lent us, see worker_log */
     struct control control;
     struct {
-        struct snapshot
-            *snapshot; /* being built; NULL: nothing                                    */
+        struct snapshot *snapshot; /* being built; NULL: nothing */
         uint64_t generation;
         uint32_t workers;
         int bundle;
@@ -64,7 +63,7 @@ struct worker_birth {
     enum worker_role role;
     uint32_t slot, workers;
     int control, bundle;
-    uint64_t generation; /* of the bundle                                                 */
+    uint64_t generation; /* of the bundle */
     bool pinned;
     cpu_set_t cpus;
 };

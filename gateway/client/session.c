@@ -73,8 +73,7 @@ void session_end(struct session *s, enum conn_close how)
 
 void sessions_drain(struct local *l)
 {
-    LIST_EACH(&l->sessions_list, n)
-    {
+    LIST_EACH (&l->sessions_list, n) {
         struct session *s = CONTAINER(n, struct session, node);
 
         /* What is busy says Connection: close in its next head; what is idle gets a last moment to ask. */
@@ -87,6 +86,6 @@ void sessions_drain(struct local *l)
 
 void sessions_cut(struct local *l)
 {
-    LIST_EACH(&l->sessions_list, n)
-    session_end(CONTAINER(n, struct session, node), CLOSE_NOW);
+    LIST_EACH (&l->sessions_list, n)
+        session_end(CONTAINER(n, struct session, node), CLOSE_NOW);
 }

@@ -46,8 +46,7 @@ static void write_node(FILE *to, const struct conf_node *n)
         return;
     }
     fputc(n->kind == CONF_MAP ? '{' : '[', to);
-    CONF_EACH(n, child)
-    {
+    CONF_EACH (n, child) {
         fputs(between, to);
         if (n->kind == CONF_MAP)
             fprintf(to, "%.*s: ", STR_ARGS(child->key));
@@ -172,8 +171,8 @@ START_TEST(test_only_unquoted_nothing_is_empty)
     const struct conf_node *root = tree_of("a:\nb: ~\nc: null\nd: ''\ne: 'null'\nf: ${EMPTY}\n");
     const char *expected = "eee...";
 
-    CONF_EACH(root, child)
-    ck_assert_int_eq(conf_node_is_empty(child), expected[child->index] == 'e');
+    CONF_EACH (root, child)
+        ck_assert_int_eq(conf_node_is_empty(child), expected[child->index] == 'e');
     drop();
 }
 END_TEST

@@ -358,14 +358,12 @@ static void drain(struct worker *w)
 {
     struct echo *echo = w->local;
 
-    LIST_EACH(&echo->conns, n)
-    {
+    LIST_EACH (&echo->conns, n) {
         struct echo_conn *c = CONTAINER(n, struct echo_conn, node);
 
         on_bytes(&c->watch, EPOLLIN); /* what was sent before the end is answered */
     }
-    LIST_EACH(&echo->conns, n)
-    {
+    LIST_EACH (&echo->conns, n) {
         struct echo_conn *c = CONTAINER(n, struct echo_conn, node);
 
         if (c->len == 0)

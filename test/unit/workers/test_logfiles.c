@@ -40,8 +40,7 @@ static void on_gone(void *who, const struct logfile *f)
 
 static int fd_of(const char *name)
 {
-    LIST_EACH(&all.list, n)
-    {
+    LIST_EACH (&all.list, n) {
         if (strcmp(logfile_at(n)->path, name) == 0)
             return logfile_at(n)->fd;
     }

@@ -25,8 +25,8 @@ static void check_is(struct list *l, const char *names)
     char all[8] = "";
     size_t len = 0;
 
-    LIST_EACH(l, n)
-    all[len++] = CONTAINER(n, struct member, node)->name;
+    LIST_EACH (l, n)
+        all[len++] = CONTAINER(n, struct member, node)->name;
     ck_assert_str_eq(all, names);
     ck_assert(list_is_empty(l) == (len == 0));
 }
@@ -69,9 +69,9 @@ START_TEST(test_the_member_at_hand_may_be_removed_in_a_loop)
     list_push_back(&list, &a.node);
     list_push_back(&list, &b.node);
     list_push_back(&list, &c.node);
-    LIST_EACH(&list, n)
-    if (n != &b.node)
-        link_remove(n);
+    LIST_EACH (&list, n)
+        if (n != &b.node)
+            link_remove(n);
     check_is(&list, "b");
 }
 END_TEST
