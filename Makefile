@@ -24,7 +24,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pr
 BASE     := -std=c17 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' -I. $(WARNINGS) -g -MMD -MP $(EXTRA)
 
 # --- variants: compiler, flags for objects, flags for linking ------------------------------------
-VARIANTS := release debug tsan fuzz coverage
+VARIANTS := release debug faults tsan fuzz coverage
 
 cc_release       := $(CC)
 cflags_release   := -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE $(if $(LTO),-flto=auto)
@@ -32,6 +32,9 @@ ldflags_release  := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack $(if $(LTO),-O2 
 cc_debug         := $(CC)
 cflags_debug     := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 ldflags_debug    := -fsanitize=address,undefined
+cc_faults        := $(CC)
+cflags_faults    := $(cflags_debug) -DFAULTS
+ldflags_faults   := $(ldflags_debug)
 cc_tsan          := $(CC)
 cflags_tsan      := -O1 -fno-omit-frame-pointer -fsanitize=thread -DUNDER_TSAN=1
 ldflags_tsan     := -fsanitize=thread
@@ -103,18 +106,20 @@ $(foreach v,$(VARIANTS),$(eval $(call VARIANT_RULES,$v)))
 # CK_RUN_CASE=name one case of libcheck. scripts/run-tests runs what was built and says the sum.
 kind  = $(if $T,$(filter $1,$T),all)
 PICK := $(if $T,$(foreach t,$(UNIT),$(if $(findstring /$(T:/=)/,$t),$t)),$(UNIT))
+# One system call after the other fails in it (workers/faults.h), for test/wire/test_faults.py.
+FAULTY := $(if $(call kind,wire)$(filter test_faults.py,$T),$B/faults/sluice)
 ASKED := $(call program,debug,$(PICK)) \
          $(if $(call kind,corpus),$(call program,debug,$(FUZZERS))) \
          $(if $(call kind,hammer),$(call program,release,$(HAMMER)) $(call program,tsan,$(HAMMER)))
 
 test: packages        ## install what is missing, build with asan and ubsan, run unit, hammer, corpus and wire tests (T=ratelimit: one folder)
-	@$(MAKE) debug $(ASKED)
+	@$(MAKE) debug $(FAULTY) $(ASKED)
 	@T='$T' $(PYTHON) scripts/run-tests $(if $T,,unit hammer corpus wire) $(ASKED)
 
 test-unit: $(call program,debug,$(PICK)) ## only the unit tests
 	@$(PYTHON) scripts/run-tests $^
 
-test-wire: debug      ## only the tests over real sockets, with the debug binary
+test-wire: debug $(FAULTY) ## only the tests over real sockets, with the debug binary
 	@T='$(or $T,wire)' $(PYTHON) scripts/run-tests
 
 test-hammer: $(call program,release,$(HAMMER)) $(call program,tsan,$(HAMMER)) ## shared structures under processes and threads, a few seconds

@@ -104,8 +104,10 @@ static enum accept_result accept_one(struct acceptor *a)
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
     struct worker *w = a->all->worker;
-    int fd = accept4(a->watch.fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = -1;
 
+    if (!FAULT(&w->loop, "accept4", EMFILE))
+        fd = accept4(a->watch.fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         switch (errno) {
         case EAGAIN:

@@ -406,7 +406,8 @@ static void opened(struct conn *c)
     int error = 0;
     socklen_t len = sizeof error;
 
-    if (getsockopt(c->watch.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+    if (FAULT(c->loop, "getsockopt", ECONNREFUSED) ||
+        getsockopt(c->watch.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
         error = errno;
     c->opening = false;
     if (error) {
@@ -491,6 +492,8 @@ static ssize_t plain_receive(struct conn *c, void *to, size_t len)
 {
     ssize_t n;
 
+    if (FAULT(c->loop, "recv", ECONNRESET))
+        return -1;
     do
         n = recv(c->watch.fd, to, len, 0);
     while (UNLIKELY(n < 0 && errno == EINTR)); /* the edge would be lost */
@@ -501,6 +504,8 @@ static ssize_t plain_send(struct conn *c, struct str first, struct str then)
 {
     int flags = MSG_NOSIGNAL | (c->farewell ? MSG_MORE : 0); /* data and FIN in one segment */
 
+    if (FAULT(c->loop, "send", ECONNRESET))
+        return -1;
     if (then.len == 0)
         return send(c->watch.fd, first.at, first.len, flags);
     if (first.len == 0)

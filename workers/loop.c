@@ -46,7 +46,7 @@ bool loop_watch(struct loop *l, struct watch *w, uint32_t events)
     struct epoll_event ev = { .events = events, .data.ptr = w };
 
     CHECK(w->magic == WATCH_MAGIC && w->fd >= 0);
-    return epoll_ctl(l->epoll, EPOLL_CTL_ADD, w->fd, &ev) == 0;
+    return !FAULT(l, "epoll_ctl", ENOSPC) && epoll_ctl(l->epoll, EPOLL_CTL_ADD, w->fd, &ev) == 0;
 }
 
 void loop_unwatch(struct loop *l, struct watch *w)

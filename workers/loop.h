@@ -15,6 +15,7 @@
 
 #include "gateway/base/list.h"
 #include "gateway/base/pool.h"
+#include "workers/faults.h"
 #include "workers/timer.h"
 
 /* A descriptor that the loop looks at. Embedded in whoever owns the descriptor. */
@@ -42,6 +43,9 @@ struct loop {
     void (*send_unsent)(struct loop *l);  /* set by conn.c's first conn */
     void (*before_sleep)(struct loop *l); /* set by the owner: heartbeat and the like */
     void *owner;
+#ifdef FAULTS
+    struct faults faults;
+#endif
     struct pool small_buffers; /* LOOP_SMALL_BUFFER bytes each, slabs */
     struct pool large_buffers; /* LOOP_LARGE_BUFFER bytes each; idle ones above 2 MiB go back */
 };

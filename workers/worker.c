@@ -100,6 +100,8 @@ static void on_slice(struct task *t)
     case BUILD_DONE:
         adopt_next(w);
         tell(w, CONTROL_ADOPTED, w->generation, 0);
+        if (w->role == ROLE_WORKER)
+            FAULTS_ARM(&w->loop, w->generation);
         return;
     case BUILD_FAILED:
         refuse_next(w);
