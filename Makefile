@@ -142,7 +142,7 @@ fuzz: $(if $(FUZZ),$B/fuzz/test/fuzz/fuzz_$(FUZZ),$(call program,fuzz,$(FUZZERS)
 	   $$f -max_total_time=$(SECONDS) -timeout=5 -print_final_stats=1 -artifact_prefix=$B/fuzz/findings/$$name- \
 	       $B/fuzz/corpus/$$name $$(ls -d test/fuzz/corpus/$$name 2>/dev/null) || exit 1; done
 
-coverage: $(call program,coverage,$(UNIT)) $(if $(MAIN),$B/coverage/sluice) ## branches by folder, and the files below the line
+coverage: $(call program,coverage,$(UNIT)) $(if $(MAIN),$B/coverage/sluice) ## branches by folder, and the files below the line (WIRE=1: of the wire tests, too)
 	@scripts/coverage $(FOLDERS)
 
 # --- work ----------------------------------------------------------------------------------------
