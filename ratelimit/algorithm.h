@@ -22,6 +22,7 @@ struct decision {
     uint64_t retry_ns;  /* refused: after so long it would be allowed; else 0 */
     uint64_t delay_ns;  /* allowed, but not before so long (shaping) */
     uint64_t reset_ns;  /* until it is as if nothing had been taken */
+    uint64_t at_ns;     /* when it was counted: now, or later if a colleague's clock is ahead */
 };
 
 struct algorithm {
@@ -33,8 +34,8 @@ struct algorithm {
     bool keeps_log;
     /* Why this limit does not fit in a word, for people, or NULL. limit_check has been passed. */
     const char *(*cannot)(const struct limit *l);
-    /* cost > 0 takes, 0 only looks (explain, shadow), < 0 gives back what was taken at `now_ns` (a refund, a cost known
-     * afterwards). A word that this limit could not have produced (garbage, the far future) counts as 0. Returns the
+    /* cost > 0 takes, 0 only looks (explain, shadow), < 0 gives back what was taken (a refund, a cost known afterwards): `now_ns` is
+     * then the at_ns of the taking. A word that this limit could not have produced (garbage, the far future) counts as 0. Returns the
      * next word, which is the same when nothing was taken. */
     uint64_t (*step)(uint64_t word, const struct limit *l, uint64_t now_ns, int32_t cost,
                      struct decision *out);

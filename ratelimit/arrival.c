@@ -48,7 +48,8 @@ uint64_t arrival_step(uint64_t word, const struct limit *l, uint64_t now_ns, int
     /* who only looks asks whether one more would be allowed */
     uint64_t amount = cost > 0 ? (uint64_t)cost : cost == 0 ? 1 : 0;
 
-    *out = (struct decision){ .allowed = amount <= l->burst && gone + amount * token <= full };
+    *out = (struct decision){ .allowed = amount <= l->burst && gone + amount * token <= full,
+                              .at_ns = now_ns };
     if (amount > l->burst)
         out->retry_ns = RETRY_NEVER;
     else if (!out->allowed && amount)
@@ -62,7 +63,7 @@ uint64_t arrival_step(uint64_t word, const struct limit *l, uint64_t now_ns, int
         out->allowed = true;
         if (gone > 0) {
             gone = given < l->burst && given * token < gone ? gone - given * token : 0;
-            word = gone ? now + gone : 0;
+            word = now + gone;
         }
     }
     out->remaining = gone < full ? (full - gone) / token : 0;

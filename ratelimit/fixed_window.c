@@ -21,6 +21,8 @@ static const char *cannot(const struct limit *l)
 struct reading {
     uint32_t window; /* that counts: now's, or the word's if a colleague is ahead */
     uint64_t used;
+    bool ahead;
+    uint64_t at_ns;   /* a moment in it: now, or its beginning */
     uint64_t left_ns; /* until it ends */
 };
 
@@ -29,6 +31,7 @@ static struct reading read_word(uint64_t word, uint64_t per_ns, uint64_t used_ma
 {
     uint64_t number = window_of(now_ns, per_ns);
     struct reading r = { .window = (uint32_t)number,
+                         .at_ns = now_ns,
                          .left_ns = per_ns - (now_ns - number * per_ns) };
     uint32_t ahead = (uint32_t)(word >> COUNT_BITS) - r.window;
 
@@ -36,17 +39,20 @@ static struct reading read_word(uint64_t word, uint64_t per_ns, uint64_t used_ma
         r.used = word & UINT32_MAX;
         r.window += ahead;
         r.left_ns += ahead * per_ns;
+        r.ahead = ahead > 0;
+        if (r.ahead)
+            r.at_ns = now_ns + r.left_ns - per_ns;
     }
     return r;
 }
 
-/* Only within its window: what was taken in an earlier one has been forgotten already. */
-static uint64_t give_back(uint64_t word, const struct reading *r, const struct limit *l,
-                          uint64_t now_ns, uint64_t given)
+/* Only within its window: what was taken in an earlier one has been forgotten already. The window stays, so that no
+ * colleague whose clock is behind begins an earlier one anew. */
+static uint64_t give_back(uint64_t word, const struct reading *r, uint64_t given)
 {
-    if (r->window != (uint32_t)window_of(now_ns, l->per_ns) || r->used == 0)
+    if ((uint32_t)(word >> COUNT_BITS) != r->window || r->ahead)
         return word;
-    return given < r->used ? word - given : 0;
+    return word - (given < r->used ? given : r->used);
 }
 
 static uint64_t step(uint64_t word, const struct limit *l, uint64_t now_ns, int32_t cost,
@@ -55,12 +61,12 @@ static uint64_t step(uint64_t word, const struct limit *l, uint64_t now_ns, int3
     struct reading r = read_word(word, l->per_ns, l->count, now_ns);
     uint64_t amount = cost > 0 ? (uint64_t)cost : cost == 0 ? 1 : 0;
 
-    *out = (struct decision){ .allowed = r.used + amount <= l->count };
+    *out = (struct decision){ .allowed = r.used + amount <= l->count, .at_ns = r.at_ns };
     if (cost > 0 && out->allowed) {
         r.used += amount;
         word = (uint64_t)r.window << COUNT_BITS | r.used;
     } else if (cost < 0) {
-        word = give_back(word, &r, l, now_ns, (uint64_t) - (int64_t)cost);
+        word = give_back(word, &r, (uint64_t) - (int64_t)cost);
         r.used = read_word(word, l->per_ns, l->count, now_ns).used;
         out->allowed = true;
     } else if (!out->allowed) {

@@ -82,12 +82,20 @@ static uint64_t word_of(const struct limiter *l, const struct cell *cell,
     return l->algorithm->rescale(pair->word, &was, &l->limit, now_ns + l->wall_ns);
 }
 
+static uint64_t step(const struct limiter *l, uint64_t word, uint64_t now_ns, int32_t cost,
+                     struct decision *d)
+{
+    word = l->algorithm->step(word, &l->limit, now_ns + l->wall_ns, cost, d);
+    d->at_ns -= l->wall_ns;
+    return word;
+}
+
 /* A client that has no cell: as if it were never seen, or refused, by the limit's rule. */
 static struct decision without_cell(const struct limiter *l, int32_t cost, uint64_t now_ns)
 {
     struct decision d;
 
-    l->algorithm->step(0, &l->limit, now_ns + l->wall_ns, cost, &d);
+    step(l, 0, now_ns, cost, &d);
     if (l->when_full == FULL_DENY && cost > 0) {
         d.allowed = false;
         d.remaining = 0;
@@ -119,8 +127,7 @@ struct decision limiter_take(const struct limiter *l, uint64_t key, int32_t cost
     while (cell) {
         uint64_t word = word_of(l, cell, &seen, now_ns);
         struct cell_pair next = { (key & ~CELLS_TAG_MASK) | l->tag,
-                                  l->algorithm->step(word, &l->limit, now_ns + l->wall_ns, cost,
-                                                     &d) };
+                                  step(l, word, now_ns, cost, &d) };
 
         if (cost == 0 || next.word == word)
             return d;
@@ -133,6 +140,6 @@ struct decision limiter_take(const struct limiter *l, uint64_t key, int32_t cost
     }
     if (cost > 0)
         return without_cell(l, cost, now_ns);
-    l->algorithm->step(0, &l->limit, now_ns + l->wall_ns, cost, &d);
+    step(l, 0, now_ns, cost, &d);
     return d;
 }

@@ -47,9 +47,9 @@ const char *limiter_init_log(struct limiter *l, const struct region_header *h,
 /* The key of a client (an address, an API key) under this limit. */
 uint64_t limiter_key(const struct limiter *l, struct str client);
 
-/* Take `cost` out of what `key` may still use; 0 only looks, less than 0 gives back what was taken at now_ns.
+/* Take `cost` out of what `key` may still use; 0 only looks, less than 0 gives back what was taken.
  *
- * now_ns   region_now() of the loop's clock, not of a fresh reading
+ * now_ns   region_now() of the loop's clock, not of a fresh reading; to give back, d.at_ns of the taking
  * returns  the decision; d.retry_ns is 0 when allowed
  * Never blocks, never fails: a full table answers by when_full and counts it.
  * Processes: any number at once. Threads: the same.

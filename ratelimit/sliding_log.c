@@ -133,6 +133,7 @@ static struct decision judge(struct reading *r, uint64_t count, uint64_t amount,
                              uint64_t now_us)
 {
     struct decision d = { .allowed = r->used + amount <= count,
+                          .at_ns = r->now_us * NS_PER_US,
                           .remaining = r->used < count ? count - r->used : 0 };
     size_t leaving = d.allowed ? 0 : r->used + amount - count; /* that have to leave first */
     uint64_t latest = 0, which = 0;

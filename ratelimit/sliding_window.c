@@ -92,8 +92,6 @@ static struct reading read_word(uint64_t word, const struct layout *at, uint64_t
 
 static uint64_t write_word(const struct reading *r, const struct layout *at)
 {
-    if (r->this == 0 && r->last == 0)
-        return 0;
     return (r->window << at->last_bits | r->last) << at->this_bits | r->this;
 }
 
@@ -155,13 +153,17 @@ static uint64_t retry_of(const struct reading *r, const struct layout *at, const
     return r->wait_ns + r->left_ns + l->per_ns - left_for(units, l->count - amount, at, l->per_ns);
 }
 
-/* What was taken in the window of now_ns: from there, or from where it is counted since. */
-static void give_back(struct reading *r, const struct layout *at, uint64_t given)
+/* What was taken in the window of now_ns: from there, or from where it is counted since. The window stays, so that no
+ * colleague whose clock is behind begins an earlier one anew. */
+static uint64_t give_back(struct reading *r, const struct layout *at, uint64_t word, uint64_t given)
 {
     if (r->word_window == WORD_IS_OF_NOW)
         r->this -= given < r->this ? given : r->this;
     else if (r->word_window == WORD_IS_OF_NEXT && at->unit_shift == 0)
         r->last -= given < r->last ? given : r->last;
+    else
+        return word;
+    return write_word(r, at);
 }
 
 static uint64_t step(uint64_t word, const struct limit *l, uint64_t now_ns, int32_t cost,
@@ -172,12 +174,10 @@ static uint64_t step(uint64_t word, const struct limit *l, uint64_t now_ns, int3
     uint64_t amount = cost > 0 ? (uint64_t)cost : cost == 0 ? 1 : 0;
     uint64_t used;
 
-    if (UNLIKELY(cost < 0)) {
-        give_back(&r, &at, (uint64_t) - (int64_t)cost);
-        word = write_word(&r, &at);
-    }
+    if (UNLIKELY(cost < 0))
+        word = give_back(&r, &at, word, (uint64_t) - (int64_t)cost);
     used = r.this + still_counted(r.last, r.left_ns, &at, l->per_ns);
-    *out = (struct decision){ .allowed = used + amount <= l->count };
+    *out = (struct decision){ .allowed = used + amount <= l->count, .at_ns = now_ns + r.wait_ns };
     if (cost > 0 && out->allowed) {
         r.this += amount;
         used += amount;
@@ -205,6 +205,8 @@ static uint64_t rescale(uint64_t word, const struct limit *was, const struct lim
     struct reading r = read_word(word, &from, was->per_ns, UINT32_MAX, now_ns);
     uint64_t last = r.last << from.unit_shift, most;
 
+    if (r.this == 0 && r.last == 0)
+        return 0;
     if (is->per_ns != was->per_ns) {
         r.this += still_counted(r.last, r.left_ns, &from, was->per_ns);
         r.window = bits_of(window_of(now_ns, is->per_ns), to.window_bits);

@@ -165,7 +165,7 @@ struct rate_limit {
 /* Of an exchange that was let pass. */
 struct taken {
     bool counted;
-    uint64_t key, now_ns; /* whose, and when */
+    uint64_t key, at_ns; /* whose, and when */
     uint64_t remaining, reset_ns;
 };
 
@@ -364,10 +364,10 @@ static void say_what_is_left(struct exchange *x, const struct rate_limit *r, uin
 }
 
 /* A client's own share of the jitter, another one each time. */
-static uint64_t with_jitter(const struct rate_limit *r, uint64_t key, uint64_t now_ns,
+static uint64_t with_jitter(const struct rate_limit *r, uint64_t key, uint64_t at_ns,
                             uint64_t retry_ns)
 {
-    const uint64_t seed[] = { key, now_ns };
+    const uint64_t seed[] = { key, at_ns };
     uint64_t most = (uint64_t)((unsigned __int128)retry_ns * r->jitter_ppm / 1000000);
 
     return most ? retry_ns + hash_keyed(&r->limiter.key, seed, sizeof seed) % (most + 1) : retry_ns;
@@ -425,11 +425,11 @@ static enum verdict on_request(struct exchange *x, struct frame *f)
     case KEY_SKIP:
         return NEXT;
     }
-    t->now_ns = region_now(r->region, exchange_now_ns(x));
-    d = limiter_take(&r->limiter, t->key, r->cost, t->now_ns);
+    d = limiter_take(&r->limiter, t->key, r->cost, region_now(r->region, exchange_now_ns(x)));
     if (!d.allowed)
-        return refuse(x, f, r, &d, with_jitter(r, t->key, t->now_ns, d.retry_ns));
+        return refuse(x, f, r, &d, with_jitter(r, t->key, d.at_ns, d.retry_ns));
     t->counted = true;
+    t->at_ns = d.at_ns;
     t->remaining = d.remaining;
     t->reset_ns = d.reset_ns;
     if (r->delays && d.delay_ns && frame_acts(f))
@@ -442,7 +442,7 @@ static void give_back(const struct exchange *x, const struct rate_limit *r, stru
 {
     if (!t->counted || r->delays || !x->made_here || x->reason != REASON_RATE_LIMITED)
         return;
-    limiter_take(&r->limiter, t->key, -r->cost, t->now_ns);
+    limiter_take(&r->limiter, t->key, -r->cost, t->at_ns);
     t->counted = false;
 }
 
@@ -459,7 +459,7 @@ static void settle(struct exchange *x, const struct rate_limit *r, const struct 
         int32_t more = (int32_t)cost - r->cost;
 
         if (more < 0) {
-            limiter_take(&r->limiter, t->key, more, t->now_ns);
+            limiter_take(&r->limiter, t->key, more, t->at_ns);
         } else if (more > 0) {
             /* it has been served: what is not there any more cannot be taken */
             d = limiter_take(&r->limiter, t->key, 0, now_ns);

@@ -52,10 +52,12 @@ static void act(struct hammer *h, unsigned actor, struct random *random)
     while (!hammer_ends(h)) {
         uint64_t now = word_add(&w->shared->clock, tick_ns) + skew;
 
-        if (!limiter_take(&w->limiter, key, 1, now).allowed)
+        struct decision d = limiter_take(&w->limiter, key, 1, now);
+
+        if (!d.allowed)
             continue;
         if (random_below(random, 4) == 0) {
-            limiter_take(&w->limiter, key, -1, now);
+            limiter_take(&w->limiter, key, -1, d.at_ns);
             word_add_own(&w->shared->given_back[actor], 1);
         } else {
             word_add_own(&w->shared->allowed[actor], 1);

@@ -178,7 +178,8 @@ void property_given_back_is_as_never_taken(const struct algorithm *a, const stru
         a->step(word, l, now, 0, &before);
         with = a->step(word, l, now, cost, &taken);
         if (taken.allowed) {
-            a->step(a->step(with, l, now, -cost, &after), l, now, 0, &after);
+            MUST(taken.at_ns == now);
+            a->step(a->step(with, l, taken.at_ns, -cost, &after), l, now, 0, &after);
             MUST(after.allowed == before.allowed);
             MUST(after.remaining == before.remaining);
             MUST(after.reset_ns == before.reset_ns);

@@ -76,6 +76,24 @@ START_TEST(test_a_colleague_ahead_has_begun_the_window_for_all)
     ck_assert_uint_eq(allowed_of(&fixed_window, &word, &l, TODAY - 50 * NS_PER_MS, 2), 1);
     fixed_window.step(word, &l, TODAY - 50 * NS_PER_MS, 1, &d);
     ck_assert_uint_eq(d.retry_ns, NS_PER_S + 50 * NS_PER_MS);
+    ck_assert_uint_eq(d.at_ns, TODAY);
+    /* and what was counted there is given back there */
+    word = fixed_window.step(word, &l, d.at_ns, -1, &d);
+    ck_assert_uint_eq(allowed_of(&fixed_window, &word, &l, TODAY - 50 * NS_PER_MS, 2), 1);
+}
+END_TEST
+
+START_TEST(test_a_window_that_was_begun_is_not_forgotten_when_all_is_given_back)
+{
+    struct limit l = limit_for(&fixed_window, "3/s");
+    uint64_t word = 0;
+    struct decision d;
+
+    ck_assert_uint_eq(allowed_of(&fixed_window, &word, &l, TODAY - 1, 9), 3);
+    ck_assert_uint_eq(allowed_of(&fixed_window, &word, &l, TODAY, 1), 1);
+    word = fixed_window.step(word, &l, TODAY, -1, &d);
+    ck_assert_uint_eq(allowed_of(&fixed_window, &word, &l, TODAY - 1, 9), 3);
+    ck_assert_uint_eq(allowed_of(&fixed_window, &word, &l, TODAY, 9), 0);
 }
 END_TEST
 
@@ -142,6 +160,7 @@ int main(void)
                         LIMITS);
     tcase_add_test(t, test_its_windows_are_those_of_the_clock);
     tcase_add_test(t, test_a_colleague_ahead_has_begun_the_window_for_all);
+    tcase_add_test(t, test_a_window_that_was_begun_is_not_forgotten_when_all_is_given_back);
     tcase_add_test(t, test_what_was_taken_in_an_earlier_window_is_not_given_back_in_this_one);
     tcase_add_loop_test(t, test_properties, 0, LIMITS);
     tcase_add_loop_test(t, test_other_parameters_keep_what_was_used, 0, LIMITS);
