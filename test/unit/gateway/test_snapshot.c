@@ -1,0 +1,388 @@
+/* One reading of the configuration becomes a router and parts; what did not change is shared with the one before. */
+#include <check.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "gateway/exchange/middleware.h"
+#include "gateway/exchange/shared.h"
+#include "gateway/snapshot.h"
+
+#define HEAD                                                                                       \
+    "port: 127.0.0.1:8099\n"                                                                       \
+    "middleware_config: {auth_apikey: {valid_keys: [k1, k2]}}\n"
+#define USERS                                                                                      \
+    "  - {name: users, route_pattern: /users, urls: ['http://127.0.0.1:9001', "                    \
+    "'http://127.0.0.1:9002'], middleware: [auth_apikey, rate_limit], rate_limit_rps: 5}\n"
+#define ORDERS "  - {name: orders, route_pattern: /orders, urls: ['http://127.0.0.1:9003']}\n"
+#define ORDERS_CHANGED                                                                             \
+    "  - {name: orders, route_pattern: /orders, urls: ['http://127.0.0.1:9004']}\n"
+
+static struct region *region;
+
+static void begin(void)
+{
+    region = region_new(0);
+}
+
+static void finish(void)
+{
+    region_close(region);
+}
+
+/* As the master does: the snapshot, or NULL with what is wrong in `wrong`; *bundle_fd is what a worker gets. */
+static struct snapshot *rehearse(const char *text, int *bundle_fd, char *wrong, size_t size)
+{
+    struct bundle *b = bundle_new();
+    struct snapshot *s;
+    struct arena a;
+
+    arena_init(&a, NULL);
+    *bundle_fd = -1;
+    bundle_put(b, BUNDLE_CONFIG, STR("config.yaml"), str_from(text));
+    region_begin(region);
+    ck_assert_ptr_nonnull(seats_table(region));
+    s = snapshot_begin(BUILD_MASTER, STR("config.yaml"), region, b, NULL);
+    if (snapshot_more(s, UINT64_MAX) == BUILD_DONE) {
+        region_commit(region);
+        *bundle_fd = bundle_seal(b);
+        snapshot_seal(s);
+        return s;
+    }
+    region_abort(region);
+    ck_assert_ptr_nonnull(wrong);
+    snprintf(
+        wrong, size, "%s",
+        str_keep_z(&a, conf_problem_text(snapshot_problems(s), snapshot_problems(s)->first, &a)));
+    arena_free(&a);
+    snapshot_free(s);
+    return NULL;
+}
+
+/* As a worker does, in slices that end at `until`; counts them. */
+static struct snapshot *adopt(int bundle_fd, const struct snapshot *previous, uint64_t until,
+                              unsigned *slices)
+{
+    struct bundle *b = bundle_open(bundle_fd);
+    struct snapshot *s;
+    enum build_result r;
+
+    ck_assert_ptr_nonnull(b);
+    s = snapshot_begin(BUILD_WORKER, STR(""), region, b, previous);
+    do {
+        r = snapshot_more(s, until);
+        ++*slices;
+    } while (r == BUILD_MORE);
+    ck_assert_int_eq(r, BUILD_DONE);
+    snapshot_seal(s);
+    return s;
+}
+
+/* Read by the master and adopted by a worker at one go. */
+static struct snapshot *load(const char *text, const struct snapshot *previous)
+{
+    unsigned slices = 0;
+    int fd;
+    struct snapshot *m = rehearse(text, &fd, NULL, 0),
+                    *s = adopt(fd, previous, UINT64_MAX, &slices);
+
+    ck_assert_uint_eq(slices, 1);
+    snapshot_free(m);
+    close(fd);
+    return s;
+}
+
+static const struct part *part_named(const struct snapshot *s, const char *name)
+{
+    for (uint32_t i = 0; i < s->part_count; i++)
+        if (str_equal(s->parts[i]->service.name, str_from(name)))
+            return s->parts[i];
+    return NULL;
+}
+
+static const struct route *find(const struct snapshot *s, const char *path)
+{
+    struct params params = { 0 };
+    const struct route_entry *e =
+        router_find(s->router, STR("a"), METHOD_GET, str_from(path), &params).route;
+
+    return e ? e->route : NULL;
+}
+
+START_TEST(test_a_service_becomes_a_part_with_its_steps_and_endpoints)
+{
+    struct snapshot *s;
+    const struct route *r;
+
+    begin();
+    s = load(HEAD "services:\n" USERS ORDERS, NULL);
+    r = find(s, "/users/7");
+    ck_assert_ptr_nonnull(r);
+    ck_assert(str_equal(r->service_name, STR("users")));
+    ck_assert_uint_eq(r->service->endpoint_count, 2);
+    ck_assert_uint_eq(r->step_count, 2);
+    ck_assert_str_eq(r->steps[0].type->settings.name, "auth_apikey");
+    ck_assert_str_eq(r->steps[1].type->settings.name, "rate_limit");
+    ck_assert_uint_ge(r->steps[1].state_offset, r->steps[0].type->state_size);
+    ck_assert_ptr_nonnull(r->steps[1].prepared);
+    ck_assert_ptr_eq(r->part, part_named(s, "users"));
+    ck_assert_ptr_null(find(s, "/other"));
+    ck_assert_ptr_nonnull(find(s, "/metrics"));
+    ck_assert_ptr_nonnull(s->current.unmatched);
+    snapshot_free(s);
+    finish();
+}
+END_TEST
+
+START_TEST(test_what_did_not_change_is_shared_and_what_did_is_not)
+{
+    struct snapshot *one, *two;
+
+    begin();
+    one = load(HEAD "services:\n" USERS ORDERS, NULL);
+    two = load(HEAD "services:\n" USERS ORDERS_CHANGED, one);
+    ck_assert_ptr_eq(part_named(two, "users"), part_named(one, "users"));
+    ck_assert_ptr_ne(part_named(two, "orders"), part_named(one, "orders"));
+    ck_assert_uint_eq(two->shared_count, 1);
+    ck_assert_ptr_eq(find(two, "/users"), find(one, "/users"));
+    snapshot_free(one);
+    ck_assert(str_equal(find(two, "/users")->service_name, STR("users"))); /* outlives the first */
+    ck_assert_uint_eq(part_named(two, "users")->holders, 1);
+    snapshot_free(two);
+    finish();
+}
+END_TEST
+
+START_TEST(test_a_part_is_found_wherever_it_has_moved_to)
+{
+    struct snapshot *one, *two;
+
+    begin();
+    one = load(HEAD "services:\n" USERS ORDERS, NULL);
+    two = load(HEAD "services:\n" ORDERS "# a comment\n" USERS, one);
+    ck_assert_uint_eq(two->shared_count, 2);
+    ck_assert_ptr_eq(part_named(two, "orders"), part_named(one, "orders"));
+    snapshot_free(two);
+    snapshot_free(one);
+    finish();
+}
+END_TEST
+
+/* What a service inherits is a part of it. */
+START_TEST(test_a_change_of_what_is_inherited_is_a_change)
+{
+    static const char *const heads[] = {
+        "port: 127.0.0.1:8099\nmiddleware_config: {auth_apikey: {valid_keys: [k1, "
+        "k3]}}\nservices:\n" USERS,
+        HEAD "limits: {body_size: 1k}\nservices:\n" USERS,
+        HEAD "timeouts: {request: 1s}\nservices:\n" USERS,
+        HEAD "middleware: [metrics]\nservices:\n" USERS,
+    };
+    struct snapshot *one, *two;
+
+    begin();
+    one = load(HEAD "services:\n" USERS, NULL);
+    two = load(heads[_i], one);
+    ck_assert_ptr_ne(part_named(two, "users"), part_named(one, "users"));
+    ck_assert_uint_eq(two->shared_count, 0);
+    snapshot_free(two);
+    snapshot_free(one);
+    finish();
+}
+END_TEST
+
+START_TEST(test_a_change_of_what_is_not_inherited_shares_all)
+{
+    struct snapshot *one, *two;
+
+    begin();
+    one = load(HEAD "services:\n" USERS ORDERS, NULL);
+    two =
+        load(HEAD "logging: {level: debug}\nshutdown: {grace: 3s}\nservices:\n" USERS ORDERS, one);
+    ck_assert_uint_eq(two->shared_count, 2);
+    snapshot_free(one);
+    snapshot_free(two);
+    finish();
+}
+END_TEST
+
+START_TEST(test_a_part_that_an_exchange_holds_outlives_its_snapshots)
+{
+    struct snapshot *one, *two;
+    struct part *held;
+
+    begin();
+    one = load(HEAD "services:\n" USERS ORDERS, NULL);
+    held = find(one, "/orders")->part;
+    part_hold(held);
+    two = load(HEAD "services:\n" USERS, one);
+    snapshot_free(one);
+    ck_assert_uint_eq(held->holders, 1);
+    ck_assert(str_equal(held->service.name, STR("orders")));
+    ck_assert_uint_eq(held->service.endpoint_count, 1);
+    part_release(held);
+    snapshot_free(two);
+    finish();
+}
+END_TEST
+
+static char *many_services(int count)
+{
+    size_t room = (size_t)count * 200 + 1000, at;
+    char *text = malloc(room);
+
+    ck_assert_ptr_nonnull(text);
+    at = (size_t)snprintf(text, room, "%sservices:\n", HEAD);
+    for (int i = 0; i < count; i++)
+        at += (size_t)snprintf(
+            text + at, room - at,
+            "  - {name: s%d, route_pattern: /s/%d, urls: ['http://127.0.0.1:9001'], "
+            "middleware: [rate_limit, metrics], rate_limit_rps: %d}\n",
+            i, i, i + 1);
+    return text;
+}
+
+START_TEST(test_slices_give_the_same_as_one_go)
+{
+    char *text = many_services(300), path[32];
+    struct snapshot *m, *whole, *sliced;
+    unsigned one = 0, slices = 0;
+    int fd;
+
+    begin();
+    m = rehearse(text, &fd, NULL, 0);
+    whole = adopt(fd, NULL, UINT64_MAX, &one);
+    sliced = adopt(fd, NULL, 0, &slices); /* each slice is over before it begins: one step */
+    ck_assert_uint_eq(one, 1);
+    ck_assert_uint_gt(slices, 300);
+    ck_assert_uint_eq(whole->part_count, sliced->part_count);
+    ck_assert_uint_eq(whole->config_hash, sliced->config_hash);
+    ck_assert_uint_eq(router_size(whole->router), router_size(sliced->router));
+    for (int i = 0; i < 300; i++) {
+        const struct route *a, *b;
+
+        snprintf(path, sizeof path, "/s/%d", i);
+        a = find(whole, path);
+        b = find(sliced, path);
+        ck_assert(a && b && str_equal(a->service_name, b->service_name));
+        ck_assert_uint_eq(a->part->hash, b->part->hash);
+        ck_assert_uint_eq(a->step_count, b->step_count);
+        ck_assert_uint_eq(a->service->endpoints[0].id, b->service->endpoints[0].id);
+        ck_assert_ptr_eq(a->service->turn, b->service->turn); /* one counter for all */
+    }
+    snapshot_free(sliced);
+    snapshot_free(whole);
+    snapshot_free(m);
+    close(fd);
+    free(text);
+    finish();
+}
+END_TEST
+
+/* Given up in the middle, after any number of slices: nothing stays behind, and what it borrowed is whole. */
+START_TEST(test_a_build_dropped_in_the_middle_leaves_the_one_before_whole)
+{
+    char *text = many_services(8);
+    struct snapshot *one, *m;
+    int fd;
+
+    begin();
+    one = load(text, NULL);
+    m = rehearse(text, &fd, NULL, 0);
+    for (int most = 0; most < 100; most++) {
+        struct snapshot *s = snapshot_begin(BUILD_WORKER, STR(""), region, bundle_open(fd), one);
+        enum build_result r = BUILD_MORE;
+
+        for (int n = 0; n < most && r == BUILD_MORE; n++)
+            r = snapshot_more(s, 0);
+        snapshot_free(s);
+        for (uint32_t i = 0; i < one->part_count; i++)
+            ck_assert_uint_eq(one->parts[i]->holders, 1);
+        if (r == BUILD_DONE)
+            break;
+        ck_assert_int_lt(most, 99);
+    }
+    snapshot_free(m);
+    snapshot_free(one);
+    close(fd);
+    free(text);
+    finish();
+}
+END_TEST
+
+START_TEST(test_two_services_on_one_route_are_told_where)
+{
+    char wrong[300];
+    int fd;
+
+    begin();
+    ck_assert_ptr_null(
+        rehearse(HEAD "services:\n" ORDERS
+                      "  - {name: again, route_pattern: /orders, urls: ['http://127.0.0.1:1']}\n",
+                 &fd, wrong, sizeof wrong));
+    ck_assert_msg(strstr(wrong, "config.yaml:5:") && strstr(wrong, "/orders") &&
+                      strstr(wrong, "orders already"),
+                  "%s", wrong);
+    finish();
+}
+END_TEST
+
+START_TEST(test_what_cannot_be_read_fails_with_its_place)
+{
+    static const struct {
+        const char *text, *place;
+    } bad[] = {
+        { HEAD "services:\n  - {name: a, route_pattern: /a, urls: [nonsense]}\n",
+          "config.yaml:4:" },
+        { HEAD "services:\n  - {name: a, route_pattern: a, urls: ['http://127.0.0.1:1']}\n",
+          "config.yaml:4:" },
+        { HEAD "services:\n" ORDERS ORDERS, "config.yaml:5:" },
+        { HEAD "services:\n  - {name: a, route_pattern: /a, urls: ['http://127.0.0.1:1'], "
+               "middleware: [none]}\n",
+          "config.yaml:4:" },
+        { "services: [\n", "config.yaml:" },
+        { "\x01", "config.yaml:" },
+        { "", "config.yaml" },
+    };
+    char wrong[300] = "";
+    struct snapshot *s;
+    int fd;
+
+    begin();
+    s = rehearse(bad[_i].text, &fd, wrong, sizeof wrong);
+    ck_assert(s == NULL ||
+              bad[_i].text[0] == '\0'); /* an empty file is a gateway without services */
+    if (s) {
+        snapshot_free(s);
+        close(fd);
+    } else {
+        ck_assert_msg(strncmp(wrong, bad[_i].place, strlen(bad[_i].place)) == 0, "%s", wrong);
+    }
+    finish();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("snapshot");
+    TCase *t = tcase_create("snapshot");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(t, 30);
+    tcase_add_test(t, test_a_service_becomes_a_part_with_its_steps_and_endpoints);
+    tcase_add_test(t, test_what_did_not_change_is_shared_and_what_did_is_not);
+    tcase_add_test(t, test_a_part_is_found_wherever_it_has_moved_to);
+    tcase_add_loop_test(t, test_a_change_of_what_is_inherited_is_a_change, 0, 4);
+    tcase_add_test(t, test_a_change_of_what_is_not_inherited_shares_all);
+    tcase_add_test(t, test_a_part_that_an_exchange_holds_outlives_its_snapshots);
+    tcase_add_test(t, test_slices_give_the_same_as_one_go);
+    tcase_add_test(t, test_a_build_dropped_in_the_middle_leaves_the_one_before_whole);
+    tcase_add_test(t, test_two_services_on_one_route_are_told_where);
+    tcase_add_loop_test(t, test_what_cannot_be_read_fails_with_its_place, 0, 7);
+    suite_add_tcase(suite, t);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
