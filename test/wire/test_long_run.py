@@ -5,9 +5,14 @@ killed now and then; and at the end the books are right and nothing has grown.
 """
 import os
 import random
+import re
+import shutil
 import signal
+import subprocess
 import threading
 import time
+
+import pytest
 
 from stage import names, process
 from stage import service as acts
@@ -223,6 +228,65 @@ def test_mixed_load_with_reloads_and_deaths_leaves_nothing_behind(stage):
     wait_until(lambda: process.descriptors(gw.pid) <= at_rest[gw.pid] and process.descriptors(keepers[1]) - at_rest[keepers[1]] < 40,
                explain=lambda: [(was, process.descriptors(pid)) for pid, was in at_rest.items()])
     wait_until(lambda: watch.look().get("gateway_requests_in_flight") <= 1)
+
+
+# Reloads
+
+def test_100_reloads_under_every_load_generator_at_once_and_with_requests_that_stand_still(stage):
+    missing = [tool for tool in ("hey", "ab", "wrk") if not shutil.which(tool)]
+    if missing:
+        pytest.skip(f"not installed: {missing}")
+    held = acts.gate("late")
+    s, slow, other = stage.service(answers=ordinary), stage.service(answers=held), stage.service(answers="o")
+    large = stage.service(answers=acts.flood(20 << 20))
+    steps = {"middleware": ["metrics", "rate_limit", "circuit_breaker"], **UNLIMITED}
+    base = [stage.route(s, path="/u", name="u", **steps), stage.route(slow, path="/slow", name="slow"), stage.route(large, path="/large", name="large")]
+    gw = stage.gateway(workers=2, services=base)
+    family = sorted(gw.family())
+    idle = [gw.client() for _ in range(10)]
+    assert all(c.get("/u").status == 200 for c in idle)
+    in_head = gw.raw(b"GET /u HTTP/1.1\r\nHo")
+    in_upload, in_download, in_wait = gw.client(), gw.client(receive_buffer=8192), gw.client()
+    in_upload.ask("POST", "/u", {"Content-Length": "200000"})
+    in_download.ask("GET", "/large")
+    pieces = in_download.body(in_download.head())
+    got = len(next(pieces))
+    in_wait.ask("GET", "/slow")
+    slow.wait_event("held")
+    url = f"http://127.0.0.1:{gw.port}/u"
+    seconds = "5"
+    running = {name: subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for name, command in {
+        "hey": ["hey", "-z", seconds + "s", "-c", "8", url], "ab": ["ab", "-q", "-k", "-n", "4000", "-c", "8", url],
+        "wrk": ["wrk", "-t1", "-c8", f"-d{seconds}s", url]}.items()}
+    watch, sizes_at, under_load = Watch(gw), {}, 0
+    for turn in range(100):
+        under_load += running["hey"].poll() is None
+        entries = list(base) if turn % 4 else base[:2]                 # the one being downloaded from goes and comes
+        entries += [stage.route(other, path=f"/x{n}", name=f"x{n}", **steps) for n in range(turn % 3)]
+        entries[0] = {**entries[0], "timeouts": {"upstream_header": f"{20 + turn % 5}s"}}
+        gw.reload(**{**gw.config, "services": entries})
+        in_upload.send(b"u" * 2000)
+        got += len(next(pieces))
+        if turn in (30, 99):
+            sizes_at[turn] = sizes([gw.pid, *family])
+        if turn % 10 == 0:
+            watch.look()
+    said = {name: tool.communicate(timeout=60)[0] for name, tool in running.items()}
+    assert under_load > 20, "the load was over before the reloads were"
+    assert "Error distribution" not in said["hey"] and re.findall(r"\[(\d+)\]\t\d+ responses", said["hey"]) == ["200"], said["hey"]
+    assert "Failed requests:        0" in said["ab"] and "Non-2xx" not in said["ab"], said["ab"]
+    assert "Socket errors" not in said["wrk"] and "Non-2xx" not in said["wrk"], said["wrk"]
+    in_head.send(b"st: a\r\n\r\n")
+    held.open.set()
+    assert (in_head.answer().text, in_upload.answer().text, in_wait.answer().text) == ("ok", "ok", "late")
+    assert got + sum(map(len, pieces)) == 20 << 20
+    assert all(c.is_open() for c in idle) and all(c.get("/u").status == 200 for c in idle)
+    assert sorted(gw.family()) == family
+    most = 8 << 20 if "debug" in os.path.realpath(f"/proc/{gw.pid}/exe") else 3 << 20
+    assert all(sizes_at[99][who] - sizes_at[30][who] < most for who in sizes_at[30]), sizes_at
+    m = watch.look()
+    refused = {labels["status"] for labels, value in m.series(names.S1_REQUESTS, service="u") if value} - {"200", "499"}
+    assert not refused and m.get(names.RELOADS_FAILED) == 0 and m.get(names.GENERATION) == 101, refused
 
 
 # Processes that hang
