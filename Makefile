@@ -94,6 +94,8 @@ $B/$1/demo-service: $B/$1/test/demo/demo_service.o
 	@$(cc_$1) $(ldflags_$1) -o $$@ $$^
 $B/$1/test/hammer/hammer_%: $B/$1/test/hammer/hammer_%.o $(call archives,$1,$(FOLDERS))
 	@$(cc_$1) $(ldflags_$1) -o $$@ $$^ -Wl,--as-needed $(LIBS) -lpthread
+$B/$1/test/bench/micro_%: $B/$1/test/bench/micro_%.o $(call archives,$1,$(FOLDERS))
+	@$(cc_$1) $(ldflags_$1) -o $$@ $$^ -Wl,--as-needed $(LIBS) -lpthread
 $B/$1/test/fuzz/fuzz_%: $B/$1/test/fuzz/fuzz_%.o $(if $(filter debug,$1),$B/$1/test/fuzz/replay.o) $(call archives,$1,$(FOLDERS))
 	@$(cc_$1) $(ldflags_$1) -o $$@ $$^ -Wl,--as-needed $(LIBS)
 -include $(shell find $B/$1 -name '*.d' 2>/dev/null)
