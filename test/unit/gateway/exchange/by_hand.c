@@ -255,6 +255,37 @@ static void report(struct exchange *x)
 
 /* ---- the stage -------------------------------------------------------------------------------- */
 
+static void part_is_held(struct part *part)
+{
+    ++*(int *)(void *)part;
+}
+
+static void part_is_released(struct part *part, struct local *l)
+{
+    struct stage *s = CONTAINER(l, struct stage, local);
+
+    ck_assert_ptr_eq(part, (struct part *)(void *)&s->holds);
+    s->releases++;
+}
+
+static void make_router(struct stage *s)
+{
+    struct router_builder *b = router_builder_new();
+    struct route_pattern pattern = { .path = STR("/users"),
+                                     .below = true,
+                                     .methods = 1u << METHOD_GET | 1u << METHOD_PUT };
+
+    s->route.part = s->unmatched.part = (struct part *)(void *)&s->holds;
+    s->entry = (struct route_entry){ .route = &s->route, .pattern = pattern.path };
+    ck_assert_int_eq(router_builder_add(b, &pattern, &s->entry, NULL), ROUTER_ADDED);
+    s->router = router_builder_finish(b);
+    s->local.current.router = s->router;
+    s->nowhere = (struct route_entry){ .route = &s->unmatched, .pattern = STR("unmatched") };
+    s->local.current.unmatched = &s->nowhere;
+    s->local.part_hold = part_is_held;
+    s->local.part_release = part_is_released;
+}
+
 static void sink_init(struct sink *k)
 {
     *k = (struct sink){ .room = BODY_MAX, .body = malloc(BODY_MAX) };
@@ -281,12 +312,16 @@ void stage_begin(struct stage *s, uint32_t steps)
                                .step_count = steps,
                                .handler = &handler,
                                .limits = { .body_size = BODY_MAX } };
+    s->unmatched = (struct route){ .handler = &handler, .limits = { .body_size = BODY_MAX } };
+    make_router(s);
 }
 
 void stage_end(struct stage *s)
 {
     stage_turn(s);
     ck_assert_uint_eq(s->local.running, 0);
+    ck_assert_int_eq(s->releases, s->holds);
+    router_free(s->router);
     free(s->down.body);
     free(s->up.body);
     pool_end(&s->local.exchanges);
@@ -305,6 +340,18 @@ void stage_pass_ms(struct stage *s, uint64_t ms)
     s->passed_ns += ms * NS_PER_MS;
     timers_run(&s->loop.timers, s->loop.now_ns + s->passed_ns);
     stage_turn(s);
+}
+
+struct exchange *stage_begin_request(struct stage *s, enum method method, const char *path)
+{
+    struct exchange *x = exchange_begin(&s->local, &s->stream);
+
+    fields_init(&x->req.fields, &x->arena, 0);
+    x->req.method = method;
+    x->req.path = x->req.target = str_from(path);
+    x->req.host = STR("a");
+    x->req.version = 11;
+    return x;
 }
 
 struct exchange *stage_ask(struct stage *s, bool with_body)

@@ -53,6 +53,11 @@ struct stage {
     unsigned starts, cancels, rooms;
     bool answers_at_once;
     bool answers_in_body; /* when the first piece of the request comes */
+    /* the snapshot */
+    struct router *router;
+    struct route unmatched;
+    struct route_entry entry, nowhere;
+    int holds, releases;
     /* the record */
     unsigned reports;
     enum reason reason;
@@ -65,6 +70,8 @@ void stage_turn(struct stage *s);
 void stage_pass_ms(struct stage *s, uint64_t ms);
 /* A request arrives, with a body to come or without, and goes in as far as it can. */
 struct exchange *stage_ask(struct stage *s, bool with_body);
+/* The same from the front door: /users takes GET and PUT, what else there is goes to `unmatched`. */
+struct exchange *stage_begin_request(struct stage *s, enum method method, const char *path);
 /* The handler answers 200; `last`: there is no body. */
 void handler_head(struct exchange *x, bool last);
 
