@@ -42,14 +42,25 @@ static void add_flats(struct conf_file *f, const struct conf_schema *type,
     }
 }
 
-static void name_all_flats(struct conf_file *f)
+/* What a service may say beside the keys of its table. */
+static void name_all_of_service(struct conf_file *f)
 {
-    size_t i = 0;
+    const struct conf_node *config = f->config && f->config->kind == CONF_MAP ? f->config : NULL;
+    const struct conf_schema *type;
+    size_t types = 0, i = 0;
 
-    f->service_also = ARENA_ARRAY(&f->arena, const char *, f->flats.count + 2);
+    while (f->catalog->middleware_at(types))
+        types++;
+    f->service_also = ARENA_ARRAY(&f->arena, const char *,
+                                  f->flats.count + types + (config ? config->count : 0) + 2);
     f->service_also[i++] = "middleware";
     MAP_EACH(&f->flats, e)
     f->service_also[i++] = ((const struct conf_flat *)e->value)->key.name;
+    for (size_t n = 0; (type = f->catalog->middleware_at(n)); n++)
+        f->service_also[i++] = type->name;
+    for (const struct conf_node *entry = config ? config->first : NULL; entry; entry = entry->next)
+        if (!f->catalog->find_middleware(entry->key))
+            f->service_also[i++] = str_keep_z(&f->arena, entry->key);
 }
 
 /* ---- beginning and end ---- */
@@ -83,8 +94,8 @@ struct conf_file *conf_open(const struct conf_node *root, const struct conf_cata
     f->problems = p;
     for (size_t i = 0; (type = catalog->middleware_at(i)); i++)
         add_flats(f, type, type, 0, way, 0);
-    name_all_flats(f);
     f->config = conf_node_get(root, STR("middleware_config"));
+    name_all_of_service(f);
     f->services = list_named(f, "services");
     return f;
 }

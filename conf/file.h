@@ -24,8 +24,9 @@ struct conf_file {
     const struct conf_node *services; /* a list, or NULL */
     const struct conf_node *at;       /* the service read last, its number in `number` */
     size_t number;
-    struct map flats;          /* short spelling -> struct conf_flat */
-    const char **service_also; /* "middleware" and all short spellings, ended by NULL */
+    struct map flats; /* short spelling -> struct conf_flat */
+    const char *
+        *service_also; /* "middleware", short spellings, names of middlewares; ended by NULL */
     uint64_t inherited;
     bool inherited_known;
 };
@@ -54,6 +55,8 @@ void conf_check_middleware_config(struct conf_file *f);
 /* The type behind a name, or NULL. *variant: its entry in middleware_config if it is not named as its type. */
 const struct conf_schema *conf_find_type(const struct conf_file *f, struct str name,
                                          const struct conf_node **variant);
+/* What a service (or NULL) says to the step of this name beside its list, or NULL. */
+const struct conf_node *conf_service_block_of(const struct conf_node *service, struct str name);
 /* A hash of the entries of middleware_config that a list of steps looks at. */
 uint64_t conf_steps_hash(const struct conf_file *f, const struct conf_node *list);
 /* The name of an item of `middleware:`, and what it says by itself (NULL: nothing). False: it is no item. */

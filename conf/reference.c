@@ -139,11 +139,14 @@ void conf_reference(const struct conf_catalog *catalog, FILE *to)
     put_table(&conf_service_schema, "services[].", to);
     fputs("`middleware` lists the steps of a service, outermost first: each the name of a "
           "middleware, or a map of one "
-          "name to settings\n(`- rate_limit: {rate: 5/s}`).\n\n## middleware_config\n\nA key that "
+          "name to settings\n(`- rate_limit: {rate: 5/s}`). The settings may stand beside the list "
+          "too, under "
+          "the name of the step (`rate_limit: {rate: 5/s}`).\n\n## middleware_config\n\nA key that "
           "is the name of a "
           "middleware sets its defaults. Any other key makes a variant and says its `type`. "
           "Settings come in\nlayers: "
-          "the defaults below, the middleware's entry here, the variant's, the service's own. All "
+          "the defaults below, the middleware's entry here, the variant's, the service's own, the "
+          "one in its list. All "
           "take `mode`: enforce "
           "(the\ndefault), shadow (judge, count and log, never act) or off.\n\n",
           to);
@@ -155,7 +158,7 @@ void conf_reference(const struct conf_catalog *catalog, FILE *to)
 
 /* ---- effective values ---- */
 
-#define LAYERS_MAX 3
+#define LAYERS_MAX 4
 
 /* Where a value may have been written, to know whether it came from ${...}. */
 struct sources {
@@ -243,7 +246,8 @@ static void print_steps(struct conf_file *f, const struct conf_steps *steps,
     for (size_t i = 0; i < steps->count; i++) {
         const struct conf_step *step = &steps->items[i];
         struct sources from = { .layers = { conf_node_get(f->config, str_from(step->type->name)),
-                                            NULL, item_own(list, step->name) },
+                                            NULL, conf_service_block_of(service, step->name),
+                                            item_own(list, step->name) },
                                 .service = service };
 
         conf_find_type(f, step->name, &variant);

@@ -77,13 +77,14 @@ bool conf_step_item(const struct conf_node *item, struct str *name, const struct
 
 /* ---- layers ---- */
 
-#define LAYERS 3
+#define LAYERS 4
 
 static const struct conf_key mode_key = { .name = "mode",
                                           .type = &conf_type_one_of,
                                           .arg = NAMES("enforce", "shadow", "off") };
 
-/* What stands behind a step: its type's entry in middleware_config, its variant's, its own block. */
+/* What stands behind a step: its type's entry in middleware_config, its variant's, the block of its name in the service,
+ * its own block in the list. */
 struct behind {
     const struct conf_schema *type;
     const struct conf_node *layers[LAYERS]; /* outermost first; NULL: none */
@@ -95,11 +96,12 @@ struct behind {
 };
 
 static struct behind find_behind(const struct conf_file *f, const struct conf_schema *type,
-                                 const struct conf_node *variant, const struct conf_node *own)
+                                 const struct conf_node *variant, const struct conf_node *block,
+                                 const struct conf_node *own)
 {
     return (struct behind){
         .type = type,
-        .layers = { conf_node_get(f->config, str_from(type->name)), variant, own },
+        .layers = { conf_node_get(f->config, str_from(type->name)), variant, block, own },
         .mode = CONF_MODE_ENFORCE,
         .good = true,
     };
@@ -146,7 +148,7 @@ void conf_check_middleware_config(struct conf_file *f)
         type = conf_find_type(f, entry->key, &variant);
         type_name = conf_node_get(entry, STR("type"));
         if (type) {
-            b = find_behind(f, type, variant, NULL);
+            b = find_behind(f, type, variant, NULL, NULL);
             read_layers(f, &b, &scratch);
         } else if (!type_name) {
             report_unknown(f, entry, entry->key, offer_types, "; a variant needs a \"type\"");
@@ -182,10 +184,18 @@ static size_t step_meant(const struct conf_steps *steps, const struct behind *al
     return meant;
 }
 
+/* Where this service says the same in the long spelling, or NULL. */
+static const struct conf_node *said_at_length(const struct behind *b, const struct conf_flat *flat)
+{
+    const struct conf_node *same = long_spelling(b->layers[LAYERS - 1], flat);
+
+    return same ? same : long_spelling(b->layers[LAYERS - 2], flat);
+}
+
 static void read_flat(struct conf_file *f, const struct conf_flat *flat, const struct conf_node *n,
                       struct behind *b, struct arena *a)
 {
-    const struct conf_node *same = long_spelling(b->layers[LAYERS - 1], flat);
+    const struct conf_node *same = said_at_length(b, flat);
 
     if (same) {
         conf_problem(f->problems, n, "says the same as \"%s\" in line %u; give one of the two",
@@ -232,6 +242,22 @@ static void read_flats(struct conf_file *f, const struct conf_node *service,
     }
 }
 
+/* ---- blocks of a service ---- */
+
+/* A name that the table of services has means what it says there. */
+static bool is_key_of_services(struct str name)
+{
+    for (const struct conf_key *key = conf_service_schema.keys; key->name; key++)
+        if (str_equal(str_from(key->name), name))
+            return true;
+    return false;
+}
+
+const struct conf_node *conf_service_block_of(const struct conf_node *service, struct str name)
+{
+    return is_key_of_services(name) ? NULL : conf_node_get(service, name);
+}
+
 /* ---- lists ---- */
 
 static bool is_listed(const struct conf_steps *steps, struct str name)
@@ -244,8 +270,8 @@ static bool is_listed(const struct conf_steps *steps, struct str name)
 
 /* Look an item up and read its layers; false: it was a problem, and is left out. */
 static bool read_item(struct conf_file *f, const struct conf_node *item,
-                      const struct conf_steps *steps, struct conf_step *step, struct behind *b,
-                      struct arena *a)
+                      const struct conf_node *service, const struct conf_steps *steps,
+                      struct conf_step *step, struct behind *b, struct arena *a)
 {
     const struct conf_node *own, *variant;
     const struct conf_schema *type;
@@ -263,13 +289,43 @@ static bool read_item(struct conf_file *f, const struct conf_node *item,
         return false; /* reported with middleware_config */
     if (!type)
         return report_unknown(f, item, name, offer_names, "");
-    *b = find_behind(f, type, variant, own);
+    *b = find_behind(f, type, variant, conf_service_block_of(service, name), own);
     b->item = own ? own : item;
     read_layers(f, b, a);
     *step = (struct conf_step){
         .name = str_keep(a, name), .type = type, .settings = b->settings, .at = item->at
     };
     return true;
+}
+
+/* Blocks that no step takes: they are looked at all the same. */
+static void read_idle_blocks(struct conf_file *f, const struct conf_node *service,
+                             const struct conf_steps *steps)
+{
+    struct arena scratch;
+
+    if (service->kind != CONF_MAP)
+        return;
+    arena_init(&scratch, NULL);
+    CONF_EACH (service, child) {
+        const struct conf_node *variant;
+        const struct conf_schema *type;
+        struct behind b;
+
+        if (is_key_of_services(child->key) || is_listed(steps, child->key) ||
+            map_get(&f->flats, child->key))
+            continue;
+        type = conf_find_type(f, child->key, &variant);
+        if (!type)
+            continue;
+        b = find_behind(f, type, variant, child, NULL);
+        read_layers(f, &b, &scratch);
+        if (b.good)
+            conf_warning(f->problems, child,
+                         "has no effect: \"%.*s\" is not in the middleware of this service",
+                         STR_ARGS(child->key));
+    }
+    arena_free(&scratch);
 }
 
 void conf_read_steps(struct conf_file *f, const struct conf_node *list,
@@ -284,10 +340,12 @@ void conf_read_steps(struct conf_file *f, const struct conf_node *list,
     arena_init(&scratch, NULL);
     all = ARENA_ARRAY(&scratch, struct behind, wanted + 1);
     for (const struct conf_node *item = wanted ? list->first : NULL; item; item = item->next)
-        if (read_item(f, item, steps, &steps->items[steps->count], &all[steps->count], a))
+        if (read_item(f, item, service, steps, &steps->items[steps->count], &all[steps->count], a))
             steps->count++;
-    if (service)
+    if (service) {
         read_flats(f, service, steps, all, a);
+        read_idle_blocks(f, service, steps);
+    }
     for (size_t i = 0; i < steps->count; i++) {
         steps->items[i].mode = (enum conf_mode)all[i].mode;
         conf_read_finish(all[i].type, all[i].item, all[i].settings, &all[i].given, all[i].good,

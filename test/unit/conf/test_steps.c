@@ -57,6 +57,40 @@ START_TEST(test_a_value_in_the_place_of_a_block_fills_its_main_key)
 }
 END_TEST
 
+/* A block of the service stands on middleware_config, an item of the list on the block. */
+START_TEST(test_a_service_may_have_a_block_named_like_a_middleware)
+{
+    reading_begin(&r, "middleware_config:\n"
+                      "  rate_limit: {burst: 7, by: key}\n"
+                      "  login: {type: rate_limit, burst: 8}\n" SERVICE
+                      "    rate_limit: {rate: 5/s, mode: shadow}\n"
+                      "    login: 6/m\n"
+                      "    middleware: [login, rate_limit: {rate: 9/h}]\n"
+                      "    rate_limit_burst: 11\n");
+    reading_is_good(&r);
+    ck_assert_uint_eq(r.problems.warnings, 0);
+    ck_assert_uint_eq(limit_of("rate_limit")->rate.count, 9);
+    ck_assert_uint_eq(limit_of("rate_limit")->burst, 11);
+    ck_assert_int_eq(limit_of("rate_limit")->by, 1);
+    ck_assert_int_eq(reading_step(&r.services[0]->steps, "rate_limit")->mode, CONF_MODE_SHADOW);
+    ck_assert_uint_eq(limit_of("login")->rate.count, 6);
+    ck_assert_uint_eq(limit_of("login")->burst, 8);
+    reading_end(&r);
+}
+END_TEST
+
+START_TEST(test_a_block_without_its_middleware_is_looked_at_and_a_warning)
+{
+    reading_begin(&r, SERVICE "    rate_limit: {rate: 5/s}\n    middleware: [auth_apikey: x]\n");
+    reading_is_good(&r);
+    ck_assert_uint_eq(r.problems.warnings, 1);
+    reading_end(&r);
+    reading_begin(&r, SERVICE "    rate_limit: {rate: x}\n");
+    ck_assert_uint_eq(r.problems.errors, 1);
+    reading_end(&r);
+}
+END_TEST
+
 START_TEST(test_short_spellings_go_to_the_step_that_is_named_as_its_type)
 {
     reading_begin(&r, "middleware_config: {login: {type: rate_limit}}\n" SERVICE
@@ -134,6 +168,17 @@ static const struct {
       "config.yaml:5:34: middleware_config.rate_limit.burst: must be a whole number, is \"many\"" },
     { SERVICE "    middleware: [rate_limit]\n    rate_limit_burst: many\n",
       "config.yaml:6:5: services[0].rate_limit_burst: must be a whole number, is \"many\"" },
+    { SERVICE "    rate_limit_rps: 5\n    rate_limit: 5/s\n    middleware: [rate_limit]\n",
+      "config.yaml:5:5: services[0].rate_limit_rps: says the same as \"rate\" in line 6; give one "
+      "of the two" },
+    { SERVICE "    rate_limit: {rte: 5}\n    middleware: [rate_limit]\n",
+      "config.yaml:5:18: services[0].rate_limit: unknown key \"rte\"; did you mean \"rate\"?" },
+    { SERVICE "    rate_limit: {rte: 5}\n",
+      "config.yaml:5:18: services[0].rate_limit: unknown key \"rte\"; did you mean \"rate\"?" },
+    { SERVICE "    rate_limt: {rate: 5}\n    middleware: [rate_limit]\n",
+      "config.yaml:5:5: services[0]: unknown key \"rate_limt\"; did you mean \"rate_limit\"?" },
+    { SERVICE "    lgin: {}\nmiddleware_config: {login: {type: metrics}}\n",
+      "config.yaml:5:5: services[0]: unknown key \"lgin\"; did you mean \"login\"?" },
     { SERVICE "middleware_config: 5\n",
       "config.yaml:5:1: middleware_config: must be a map of middlewares to their settings" },
 };
@@ -195,6 +240,8 @@ int main(void)
     tcase_add_test(t, test_the_service_wins_over_middleware_config_and_that_over_the_defaults);
     tcase_add_test(t, test_a_variant_stands_on_what_its_type_says);
     tcase_add_test(t, test_a_value_in_the_place_of_a_block_fills_its_main_key);
+    tcase_add_test(t, test_a_service_may_have_a_block_named_like_a_middleware);
+    tcase_add_test(t, test_a_block_without_its_middleware_is_looked_at_and_a_warning);
     tcase_add_test(t, test_short_spellings_go_to_the_step_that_is_named_as_its_type);
     tcase_add_test(t, test_steps_of_the_gateway_are_read_like_those_of_a_service);
     tcase_add_loop_test(t, test_each_mistake_is_told_once, 0, ARRAY_LEN(wrong));
