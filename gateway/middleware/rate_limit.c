@@ -238,7 +238,7 @@ static const char *make_limiter(struct rate_limit *r, struct builder *b,
     if (!why)
         why = a->cannot(&limit);
     if (why)
-        return why;
+        return why; /* cppcheck-suppress returnDanglingLifetime ; a constant text */
     if (s->cost > a->at_once(&limit))
         return "the cost of a request is more than can ever be taken";
     if (!a->keeps_log)
