@@ -49,6 +49,12 @@ def few_descriptors(pid, more):
     limit(pid, resource.RLIMIT_NOFILE, free[more])       # the limit is of the number, not of how many there are
 
 
+def settled(pid):
+    """It has opened and closed nothing for a while."""
+    before = os.listdir(f"/proc/{pid}/fd")
+    return all(os.listdir(f"/proc/{pid}/fd") == before for _ in range(5) if time.sleep(0.02) is None)
+
+
 def unlimited(pid, kind=resource.RLIMIT_NOFILE):
     hard = resource.prlimit(pid, kind)[1]
     resource.prlimit(pid, kind, (hard, hard))
@@ -134,6 +140,7 @@ def test_a_full_worker_takes_a_reload(stage):
 def test_a_master_without_descriptors_keeps_what_runs_and_mans_the_post_later(stage):
     gw = stage.proxy(stage.service(), workers=2, process={"rlimit_nofile": 1})      # what it has is enough: it asks for no more
     one, other = gw.workers()
+    wait_until(lambda: settled(gw.pid))            # it may still hold what it has just told that it is ready with
     few_descriptors(gw.pid, 0)
     gw.signal(signal.SIGHUP)                       # cannot be rehearsed: the running configuration stays
     gw.wait_stderr("reload refused")
