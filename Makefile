@@ -65,7 +65,7 @@ SOURCES  := $(foreach f,$(FOLDERS),$(call sources,$f)) $(MAIN) $(shell find test
 HEADERS  := $(wildcard $(foreach l,$(LAYERS),$(call folder,$l)/*.h)) $(shell find test -name '*.h' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: all test test-unit test-wire test-hammer test-corpus packages run tsan hammer fuzz bench coverage lint \
+.PHONY: all test test-unit test-wire test-hammer test-corpus packages run tsan hammer model fuzz bench coverage lint \
         format reference install uninstall clean help FORCE release debug
 
 all: release          ## build/release/sluice (LTO=1: optimised over all files, WERROR=1: warnings are errors)
@@ -138,6 +138,9 @@ tsan: $(call program,tsan,$(HAMMER)) ## the hammer programs as threads under the
 
 hammer: $(call program,release,$(HAMMER)) ## the hammer programs as processes with SIGKILL, SECONDS=60 each
 	@SECONDS_EACH=$(SECONDS) $(PYTHON) scripts/run-tests $^
+
+model:                ## the take-over of a cell and the breaker's probe, every state of them (needs spin)
+	@test/model/run
 
 fuzz: $(if $(FUZZ),$B/fuzz/test/fuzz/fuzz_$(FUZZ),$(call program,fuzz,$(FUZZERS))) ## FUZZ=h1_head SECONDS=60; without FUZZ all of them in turn
 	@for f in $^; do name=$${f##*/fuzz_}; mkdir -p $B/fuzz/corpus/$$name $B/fuzz/findings; echo "== $$name"; \
