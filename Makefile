@@ -160,7 +160,7 @@ bench: release        ## CPU per request, rates and latencies beside nginx and h
 
 lint: compile_commands.json $(foreach f,$(FOLDERS),$B/lint/$(subst /,_,$f).ok) ## layers, style, clang-tidy, cppcheck, shellcheck (FAST=1: without the slow two)
 	@bad=0; scripts/check-layers || bad=1; scripts/check-style || bad=1; \
-	 shellcheck -S warning $$(grep -lE '^#!.*\b(ba)?sh\b' .ci/run scripts/* 2>/dev/null) || bad=1; \
+	 shellcheck -S warning $$(grep -lE '^#!.*\b(ba)?sh\b' .ci/run scripts/* test/model/run 2>/dev/null) || bad=1; \
 	 $(if $(FAST),,clang-tidy-14 --quiet -p . $(foreach f,$(FOLDERS),$(call sources,$f)) $(MAIN) 2>/dev/null || bad=1; \
 	 cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability -I. -D_GNU_SOURCE -U__has_feature \
 	          $(FOLDERS) || bad=1;) exit $$bad
