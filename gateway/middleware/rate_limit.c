@@ -6,7 +6,7 @@
  * that keeps those.
  *
  * A limit that has let a request pass takes back what it counted when a later one refuses it: nobody pays for
- * what was refused.
+ * what was refused. Who is refused all the time may be banned for a while (limit_ban.h).
  */
 #include "gateway/base/number.h"
 #include "gateway/exchange/builder.h"
@@ -15,6 +15,7 @@
 #include "gateway/exchange/reply.h"
 #include "gateway/exchange/shared.h"
 #include "gateway/http/octets.h"
+#include "gateway/middleware/limit_ban.h"
 #include "gateway/middleware/limit_key.h"
 #include "ratelimit/gcra.h"
 #include "ratelimit/leaky_bucket.h"
@@ -39,6 +40,7 @@ struct rate_limit_settings {
     uint64_t cost;
     struct str cost_header;
     struct exempt_settings exempt;
+    struct limit_ban_settings ban;
     uint64_t status;
     struct str body;
     uint64_t retry_jitter;
@@ -110,6 +112,7 @@ static const struct conf_key keys[] = {
         "Header of the service's answer with a number: what the request counts for after all. It "
         "is not passed on. Empty: none."),
     KEY_BLOCK(rate_limit_settings, exempt, &exempt_schema, NULL),
+    KEY_BLOCK(rate_limit_settings, ban, &limit_ban_schema, NULL),
     KEY(rate_limit_settings, status, uint, "429", "Status of a refusal.", .arg = RANGE(400, 599)),
     KEY(rate_limit_settings, body, text, "Too Many Requests", "Text of a refusal."),
     KEY(rate_limit_settings, retry_jitter, share, "0",
@@ -144,6 +147,7 @@ struct rate_limit {
     struct limiter limiter;
     struct limit_key key;
     const struct region_header *region;
+    struct limit_ban ban;
     const struct cidr *exempt_ips;
     size_t exempt_ip_count;
     const struct str *exempt_names;
@@ -285,6 +289,8 @@ static const void *prepare(struct builder *b, const void *settings)
     if (!limit_key_build(&r->key, b, &s->key, (enum key_missing)s->key_missing))
         return NULL;
     why = make_limiter(r, b, s);
+    if (!why)
+        why = limit_ban_build(&r->ban, b, state_name(b, &r->key), &s->ban, when_full_of(b));
     if (why) {
         builder_problem(b, "rate: %s", why);
         return NULL;
@@ -414,6 +420,7 @@ static enum verdict on_request(struct exchange *x, struct frame *f)
     const struct rate_limit *r = f->step->prepared;
     struct taken *t = f->state;
     struct decision d;
+    uint64_t now_ns;
 
     if (is_exempt(r, x))
         return NEXT;
@@ -425,9 +432,14 @@ static enum verdict on_request(struct exchange *x, struct frame *f)
     case KEY_SKIP:
         return NEXT;
     }
-    d = limiter_take(&r->limiter, t->key, r->cost, region_now(r->region, exchange_now_ns(x)));
-    if (!d.allowed)
+    now_ns = region_now(r->region, exchange_now_ns(x));
+    if (limit_ban_holds(&r->ban, t->key, now_ns, &d))
+        return refuse(x, f, r, &d, d.retry_ns);
+    d = limiter_take(&r->limiter, t->key, r->cost, now_ns);
+    if (!d.allowed) {
+        limit_ban_strike(&r->ban, t->key, now_ns);
         return refuse(x, f, r, &d, with_jitter(r, t->key, d.at_ns, d.retry_ns));
+    }
     t->counted = true;
     t->at_ns = d.at_ns;
     t->remaining = d.remaining;

@@ -456,6 +456,51 @@ START_TEST(test_who_is_exempt_is_not_counted)
 }
 END_TEST
 
+START_TEST(test_who_is_refused_again_and_again_is_banned_for_a_while)
+{
+    struct stage s;
+    struct act a;
+
+    stage_begin(&s);
+    ck_assert(stage_step(&s, &rate_limit_middleware, "u",
+                         "{rate: 10/s, burst: 1, ban: {after: 3, within: 1m, for: 10m}}"));
+    ck_assert_int_eq(passed(&s, 4, "192.0.2.1", NULL), 1); /* three refusals */
+    stage_pass_time(&s, NS_PER_S);
+    ck_assert_int_eq(passed(&s, 2, "192.0.2.1", NULL), 1); /* and one more */
+    stage_pass_time(&s, NS_PER_S);
+    act_begin(&a, &s, "192.0.2.1");
+    ck_assert_int_eq(act_request(&a), REPLIED);
+    ck_assert_str_eq(act_answer(&a, "Retry-After"), "599");
+    act_end(&a);
+    ck_assert_int_eq(passed(&s, 2, "192.0.2.2", NULL), 1); /* others are not */
+    for (int i = 0; i < 598; i++) {
+        ck_assert_int_eq(passed(&s, 5, "192.0.2.1", NULL), 0);
+        stage_pass_time(&s, NS_PER_S);
+    }
+    /* let out, and with a clean slate */
+    stage_pass_time(&s, 2 * NS_PER_S);
+    ck_assert_int_eq(passed(&s, 4, "192.0.2.1", NULL), 1);
+    stage_pass_time(&s, NS_PER_S);
+    ck_assert_int_eq(passed(&s, 1, "192.0.2.1", NULL), 1);
+    stage_end(&s);
+}
+END_TEST
+
+START_TEST(test_refusals_are_forgotten)
+{
+    struct stage s;
+
+    stage_begin(&s);
+    ck_assert(stage_step(&s, &rate_limit_middleware, "u",
+                         "{rate: 10/s, burst: 1, ban: {after: 3, within: 1m, for: 10m}}"));
+    for (int i = 0; i < 50; i++) {
+        ck_assert_int_eq(passed(&s, 2, "192.0.2.1", NULL), 1);
+        stage_pass_time(&s, 21 * NS_PER_S);
+    }
+    stage_end(&s);
+}
+END_TEST
+
 /* ---- several limits ---- */
 
 START_TEST(test_who_is_refused_by_a_later_limit_has_spent_nothing_at_an_earlier_one)
@@ -560,6 +605,8 @@ static const char *const bad[] = {
     "key_missing: maybe",
     "{rate: 5/s, algorithm: sliding_log, log_keys: 0}",
     "exempt: {ips: [nowhere]}",
+    "ban: {after: 3, for: 2d}",
+    "ban: {after: 3, within: 0s}",
 };
 
 START_TEST(test_settings_that_cannot_work_fail_the_load)
@@ -600,6 +647,8 @@ int main(void)
     tcase_add_loop_test(c, test_who_has_no_key_is_counted_by_address_refused_or_not_counted_as_told,
                         0, 3);
     tcase_add_test(c, test_who_is_exempt_is_not_counted);
+    tcase_add_test(c, test_who_is_refused_again_and_again_is_banned_for_a_while);
+    tcase_add_test(c, test_refusals_are_forgotten);
     tcase_add_loop_test(c, test_who_is_refused_by_a_later_limit_has_spent_nothing_at_an_earlier_one,
                         0, 6);
     tcase_add_test(c, test_jitter_makes_retry_after_longer_and_never_shorter);
