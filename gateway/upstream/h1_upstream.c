@@ -63,7 +63,8 @@ static void break_link(struct link *l, enum reason reason)
 static void finish(struct link *l, struct call *c)
 {
     /* What lies behind the answer must not become the beginning of the next one. */
-    bool again = l->keep_alive && c->request_done && l->chunk_left == 0 && conn_is_quiet(l->conn);
+    bool again = l->keep_alive && c->timeouts.keepalive_ns > 0 && c->request_done &&
+                 l->chunk_left == 0 && conn_is_quiet(l->conn);
 
     c->answer_done = true;
     c->link = NULL;

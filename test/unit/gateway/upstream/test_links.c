@@ -27,6 +27,7 @@ static struct arena arena;
 static struct request req;
 static struct endpoint endpoint;
 static struct asked asked[CALLS];
+static struct upstream_timeouts timeouts;
 static int listener;
 static int services[CALLS]; /* the service's ends, in the order of their coming */
 static int service_count;
@@ -106,6 +107,10 @@ static void begin(uint32_t max_idle, uint32_t max_per_host, uint32_t max_pending
     endpoint = (struct endpoint){ .authority = STR("service"), .id = 7, .address_count = 1 };
     listener = listen_at(&endpoint.addresses[0]);
     service_count = 0;
+    timeouts = (struct upstream_timeouts){ .connect_ns = 2 * NS_PER_S,
+                                           .header_ns = 30 * NS_PER_S,
+                                           .idle_read_ns = 60 * NS_PER_S,
+                                           .keepalive_ns = 90 * NS_PER_S };
 }
 
 static struct target *target(void)
@@ -144,11 +149,6 @@ static void finish(void)
 
 static void ask(int i)
 {
-    static const struct upstream_timeouts timeouts = { .connect_ns = 2 * NS_PER_S,
-                                                       .header_ns = 30 * NS_PER_S,
-                                                       .idle_read_ns = 60 * NS_PER_S,
-                                                       .keepalive_ns = 90 * NS_PER_S };
-
     asked[i] = (struct asked){ 0 };
     call_init(&asked[i].call, local.links, &arena, &req, &timeouts, &owner, NULL);
     asked[i].call.attempt.endpoint = &endpoint;
@@ -378,6 +378,16 @@ START_TEST(test_an_idle_link_is_kept_no_longer_than_said)
 }
 END_TEST
 
+START_TEST(test_a_time_of_nothing_keeps_no_link)
+{
+    begin(10, 10, 10);
+    timeouts.keepalive_ns = 0;
+    one_round(0);
+    ck_assert_uint_eq(target()->open, 0);
+    finish();
+}
+END_TEST
+
 START_TEST(test_no_more_than_so_many_are_kept_idle)
 {
     int at[3];
@@ -551,6 +561,7 @@ int main(void)
     tcase_add_test(t, test_an_idle_link_that_speaks_out_of_turn_is_closed);
     tcase_add_test(t, test_an_answer_with_more_behind_it_is_the_last_of_its_link);
     tcase_add_test(t, test_an_idle_link_is_kept_no_longer_than_said);
+    tcase_add_test(t, test_a_time_of_nothing_keeps_no_link);
     tcase_add_test(t, test_no_more_than_so_many_are_kept_idle);
     tcase_add_test(t, test_nothing_is_kept_while_draining);
     tcase_add_test(t, test_a_refused_connection_is_told_and_nothing_was_sent);
