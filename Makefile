@@ -39,7 +39,7 @@ cc_tsan          := $(CC)
 cflags_tsan      := -O1 -fno-omit-frame-pointer -fsanitize=thread -DUNDER_TSAN=1
 ldflags_tsan     := -fsanitize=thread
 cc_fuzz          := $(CLANG)
-cflags_fuzz      := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+cflags_fuzz      := -O1 -mcx16 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 ldflags_fuzz     := -fsanitize=fuzzer,address,undefined
 cc_coverage      := $(CLANG)
 cflags_coverage  := -O0 -fprofile-instr-generate -fcoverage-mapping

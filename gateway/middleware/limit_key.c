@@ -132,14 +132,6 @@ static struct str cookie_value(const struct exchange *x, struct str name)
     return STR_NONE;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* One value has one key, however it is spelled. */
 static struct str decoded(struct str s, struct arena *a)
 {
@@ -150,11 +142,9 @@ static struct str decoded(struct str s, struct arena *a)
         return s;
     to = arena_take_bytes(a, s.len);
     for (size_t i = 0; i < s.len; i++) {
-        int high = s.at[i] == '%' && i + 2 < s.len ? hex_digit(s.at[i + 1]) : -1;
-        int low = high >= 0 ? hex_digit(s.at[i + 2]) : -1;
-
-        if (low >= 0) {
-            to[len++] = (char)(high << 4 | low);
+        if (s.at[i] == '%' && i + 2 < s.len && octet_is(s.at[i + 1], OCTET_HEX) &&
+            octet_is(s.at[i + 2], OCTET_HEX)) {
+            to[len++] = (char)(octet_hex(s.at[i + 1]) << 4 | octet_hex(s.at[i + 2]));
             i += 2;
         } else {
             to[len++] = s.at[i] == '+' ? ' ' : s.at[i];

@@ -126,6 +126,22 @@ def test_the_service_says_what_a_request_has_cost(stage):
     assert statuses(gw, 3) == [200, 200, 429]
 
 
+def test_a_service_may_say_its_limit_beside_the_list(stage):
+    gw = stage.proxy(stage.service(), service={"middleware": ["rate_limit", "tenant"], "rate_limit": {"rate": "6/d", "burst": 3},
+                                               "tenant": {"burst": 2}},
+                     middleware_config={"tenant": {"type": "rate_limit", "rate": "6/d", "key": "header:X-Tenant"}})
+    assert statuses(gw, 3, headers={"X-Tenant": "a"}) == [200, 200, 429]
+    assert statuses(gw, 2, headers={"X-Tenant": "b"}) == [200, 429]
+
+
+def test_who_is_refused_again_and_again_is_banned(stage):
+    gw = limited(stage, {"rate": "20/s", "burst": 1, "ban": {"after": 3, "within": "1h", "for": "10m"}}, workers=2)
+    with gw.client() as c:
+        got = [c.get() for _ in range(60)]
+    assert got[-1].status == 429 and int(got[-1].headers["Retry-After"]) > 590
+    assert gw.get("/", source="127.0.0.2").status == 200
+
+
 def test_a_limit_that_cannot_be_kept_fails_the_load_with_its_place(stage):
     gw = limited(stage, {"rate": "6/d"})
     gw.config["middleware_config"]["rate_limit"] = {"rate": "129/s", "algorithm": "sliding_log"}
