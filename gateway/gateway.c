@@ -329,7 +329,7 @@ static size_t unfinished(const struct worker *w)
 
     if (g->caretaker)
         return caretaker_unfinished(g->caretaker);
-    return g->local.session_count + conns_closing(g->local.loop);
+    return g->local.session_count + g->local.loop->closing_count;
 }
 
 static void stop(struct worker *w)

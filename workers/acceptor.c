@@ -35,17 +35,23 @@ static struct acceptor *acceptor_at(struct link_node *n)
     return a;
 }
 
-static void look_at(struct acceptor *a)
+/* Those that we have closed and that still linger have their descriptors, too. */
+static bool is_full(const struct acceptors *all)
+{
+    return all->worker->connections + all->worker->loop.closing_count >= all->max_connections;
+}
+
+/* False with errno: the kernel has no room for another watch. */
+static bool look_at(struct acceptor *a)
 {
     uint32_t events = EPOLLIN;
 
     if (a->watched)
-        return;
+        return true;
     if (a->local) /* all workers poll one socket: wake one of them, not all */
         events |= EPOLLEXCLUSIVE;
-    if (!loop_watch(&a->all->worker->loop, &a->watch, events))
-        die("cannot poll %.*s", STR_ARGS(a->address));
-    a->watched = true;
+    a->watched = loop_watch(&a->all->worker->loop, &a->watch, events);
+    return a->watched;
 }
 
 static void look_away(struct acceptor *a)
@@ -77,12 +83,15 @@ static void pause_all(struct acceptors *all, const char *why)
 
 void acceptors_resume(struct acceptors *all)
 {
-    if (!all->paused || all->worker->connections >= all->max_connections)
+    if (!all->paused || is_full(all))
         return;
     all->paused = false;
     timer_unset(&all->again);
     LIST_EACH (&all->list, n) {
-        look_at(acceptor_at(n));
+        if (!look_at(acceptor_at(n))) {
+            pause_all(all, strerror(errno));
+            return;
+        }
     }
 }
 
@@ -147,7 +156,7 @@ static void on_ready(struct watch *watch, uint32_t events)
     if (!a->watched) /* paused by another socket in this turn */
         return;
     for (int i = 0; i < ACCEPT_PER_TURN; i++) {
-        if (all->worker->connections >= all->max_connections) {
+        if (is_full(all)) {
             pause_all(all, "max_connections is reached");
             return;
         }
@@ -261,8 +270,8 @@ void acceptors_add(struct acceptors *all, uint32_t listener, uint32_t slot, bool
     link_init(&a->node);
     task_init(&a->end, on_end);
     list_push_back(&all->list, &a->node);
-    if (!all->paused)
-        look_at(a);
+    if (!all->paused && !look_at(a))
+        pause_all(all, strerror(errno));
 }
 
 void acceptors_drop(struct acceptors *all, uint32_t listener, uint32_t slot, bool last)

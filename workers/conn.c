@@ -98,6 +98,8 @@ static void end(struct conn *c)
     output_drop(c);
     close(c->watch.fd);
     loop_forget(&c->watch);
+    c->loop->closing_count -= c->stays;
+    c->stays = false;
     c->closing = true;
     c->task.run = free_conn;
     loop_queue_end(c->loop, &c->task);
@@ -536,23 +538,18 @@ void conn_close(struct conn *c, enum conn_close how)
     c->events = NULL;
     c->owner = NULL;
     input_drop(c);
-    if (how == CLOSE_NOW || c->broken || c->opening || c->error)
+    if (how == CLOSE_NOW || c->broken || c->opening || c->error) {
         end(c);
-    else if (conn_unsent(c) == 0)
+        return;
+    }
+    c->stays = true;
+    c->loop->closing_count++;
+    if (conn_unsent(c) == 0)
         written(c);
     else {
         timer_set(&c->loop->timers, &c->timer, c->loop->now_ns + WRITTEN_WITHIN);
         note_unsent(c);
     }
-}
-
-size_t conns_closing(const struct loop *l)
-{
-    size_t n = 0;
-
-    LIST_EACH (&l->closing, node)
-        n++;
-    return n;
 }
 
 void conns_cut(struct loop *l)

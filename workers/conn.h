@@ -53,6 +53,7 @@ struct conn {
     bool paused : 1;  /* the owner takes no input now */
     bool closing : 1; /* the owner is gone: writing the rest, or lingering */
     bool lingering : 1;
+    bool stays : 1;        /* closing, and counted in loop->closing_count */
     bool linger_after : 1; /* once the rest is written */
     bool wants_room : 1;
     bool in_large : 1, out_large : 1, large_input : 1;
@@ -130,8 +131,7 @@ enum conn_close {
                             be sending, and a reset would take the answer from it (RFC 9112 9.6) */
 };
 void conn_close(struct conn *c, enum conn_close how);
-/* Those that are closed and still write or linger: how many, and end them since the process ends. */
-size_t conns_closing(const struct loop *l);
+/* End those that are closed and still write or linger, since the process ends. How many: loop->closing_count. */
 void conns_cut(struct loop *l);
 /* Let the coming close reset the connection: the peer must not take what it has for the whole. */
 void conn_reset_on_close(struct conn *c);

@@ -39,7 +39,8 @@ struct loop {
     struct list tasks;   /* to run in this turn */
     struct list ends;    /* to run when everything else of this turn is done: freeing */
     struct list unsent;  /* conns that buffered output since the last look (conn.c) */
-    struct list closing; /* conns without an owner that still write or linger (conn.c) */
+    struct list closing;  /* conns without an owner that still write or linger (conn.c) */
+    size_t closing_count; /* of them */
     void (*send_unsent)(struct loop *l);  /* set by conn.c's first conn */
     void (*before_sleep)(struct loop *l); /* set by the owner: heartbeat and the like */
     void *owner;

@@ -609,3 +609,18 @@ def quiet(pid):
     before = cpu_ns(pid)
     time.sleep(0.1)
     return cpu_ns(pid) - before < 5_000_000
+
+
+def test_connections_that_only_linger_have_their_place_too(stage):
+    """Each was answered before its body had come, and is read from until it closes: its descriptor is still in use."""
+    gw = stage.gateway(services=[], workers=1, process={"max_connections": 5})
+    half = b"POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf"
+    at_rest = process.descriptors(gw.workers()[0])
+    first = [gw.raw(half) for _ in range(5)]
+    assert [c.answer().status for c in first] == [404] * 5
+    last = gw.raw(half)
+    gw.wait_stderr("accepting nothing")
+    assert process.descriptors(gw.workers()[0]) <= at_rest + 6 and last.is_open()
+    for c in first:
+        c.close()
+    assert last.answer().status == 404
