@@ -139,7 +139,7 @@ tsan: $(call program,tsan,$(HAMMER)) ## the hammer programs as threads under the
 hammer: $(call program,release,$(HAMMER)) ## the hammer programs as processes with SIGKILL, SECONDS=60 each
 	@SECONDS_EACH=$(SECONDS) $(PYTHON) scripts/run-tests $^
 
-model:                ## the take-over of a cell and the breaker's probe, every state of them (needs spin)
+model:                ## the take-over of a cell, the breaker's probe, the sliding log: every state of them (needs spin)
 	@test/model/run
 
 fuzz: $(if $(FUZZ),$B/fuzz/test/fuzz/fuzz_$(FUZZ),$(call program,fuzz,$(FUZZERS))) ## FUZZ=h1_head SECONDS=60; without FUZZ all of them in turn

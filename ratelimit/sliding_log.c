@@ -3,12 +3,13 @@
  * Beside the cell of a key lie its stamps: [life:14 | microseconds:50]. A stamp counts while it is of this life
  * and less than a period old; the others are free places. The cell's word is [life:32 | high:8 | changes:24].
  *
- * To admit is to put a stamp on a free place, by compare and swap, and then to move the word on by one change,
- * by the compare and swap that includes the key. The second one fails if anybody has admitted anything since the
- * stamps were counted, or if the cell has gone to another key: then the stamp is taken back and all is looked at
- * anew. So of those that count at one time none is ever too many, whoever is killed between any two
- * instructions: a stamp without a change counts against its key for one period, a change without a stamp there
- * is not. Whoever fails has seen somebody else succeed.
+ * To admit is to count the stamps and see that the word is still the same, so that they are those of its life; to put
+ * a stamp on a free place, by a compare and swap that fails if anybody else has; and then to move the word on by one
+ * change, by the compare and swap that includes the key. That fails if anybody has admitted anything since the stamps
+ * were counted, or if the cell has gone to another key: then the stamp is taken back and all is looked at anew. So of
+ * those that count at one time none is ever too many, whoever is killed between any two instructions: a stamp without
+ * a change counts against its key for one period, a change without a stamp there is not. Whoever fails has seen
+ * somebody else succeed. (test/model/sliding_log.pml)
  *
  * A cell that is taken over begins a new life, by which the stamps of its predecessor are told apart. `high` is
  * the largest count that the limit has had in this life: a smaller one still has to heed the places above it.
@@ -92,7 +93,6 @@ static uint64_t latest_of(const shared_word *stamps, size_t high, uint64_t life,
     uint64_t latest = now_us;
 
     for (size_t i = 0; i < high; i++) {
-        /* relaxed: the word, which was read first, says which of them must be seen */
         uint64_t stamp = word_peek(&stamps[i]), us = stamp & TIME_MASK;
 
         if ((stamp & ~TIME_MASK) == life && us > latest && us - now_us <= SKEW_US)
@@ -110,7 +110,8 @@ static void read_log(struct reading *r, shared_word *stamps, uint64_t word, size
     r->used = r->free_count = 0;
     r->now_us = latest_of(stamps, high, r->life, now_us);
     for (size_t i = 0; i < high; i++) {
-        uint64_t stamp = word_peek(&stamps[i]), us = stamp & TIME_MASK;
+        /* acquire: the word is looked at again after this */
+        uint64_t stamp = word_read(&stamps[i]), us = stamp & TIME_MASK;
 
         /* later than `now_us`: put there since we looked for the latest, or garbage */
         if ((stamp & ~TIME_MASK) == r->life &&
@@ -132,7 +133,7 @@ static int by_time(const void *a, const void *b)
 static struct decision judge(struct reading *r, uint64_t count, uint64_t amount, uint64_t per_us,
                              uint64_t now_us)
 {
-    struct decision d = { .allowed = r->used + amount <= count,
+    struct decision d = { .allowed = amount == 0 || r->used + amount <= count,
                           .at_ns = r->now_us * NS_PER_US,
                           .remaining = r->used < count ? count - r->used : 0 };
     size_t leaving = d.allowed ? 0 : r->used + amount - count; /* that have to leave first */
@@ -276,8 +277,14 @@ struct decision sliding_log_take(const struct limiter *l, uint64_t key, int32_t 
             }
         } else if (cost < 0) {
             give_back(stamps, seen.word, now_us, (uint64_t) - (int64_t)cost);
+            cost = 0; /* once */
         }
         read_log(&r, stamps, seen.word, count, per_us, now_us);
+        /* Of this life? In a later one its stamps look like free places to us. No life has the word of another. */
+        if (word_peek(&cell->word) != seen.word) {
+            cell = find(l, key, cost > 0, now_ns, &seen);
+            continue;
+        }
         d = judge(&r, count, amount, per_us, now_us);
         if (cost <= 0 || !d.allowed)
             return d;
