@@ -36,9 +36,9 @@ struct loop {
     bool stopping;
     uint64_t now_ns; /* clock_now_ns() of this turn */
     struct timers timers;
-    struct list tasks;   /* to run in this turn */
-    struct list ends;    /* to run when everything else of this turn is done: freeing */
-    struct list unsent;  /* conns that buffered output since the last look (conn.c) */
+    struct list tasks;    /* to run in this turn */
+    struct list ends;     /* to run when everything else of this turn is done: freeing */
+    struct list unsent;   /* conns that buffered output since the last look (conn.c) */
     struct list closing;  /* conns without an owner that still write or linger (conn.c) */
     size_t closing_count; /* of them */
     void (*send_unsent)(struct loop *l);  /* set by conn.c's first conn */
