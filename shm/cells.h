@@ -81,11 +81,12 @@ static inline bool cell_is_of(const struct cell_pair *pair, uint64_t hash)
  * differ by less. */
 static inline void cell_keep_until(struct cell *cell, uint64_t at_ns)
 {
-    /* relaxed: advice, and the 16-byte swap that follows puts it before the word */
     uint64_t seen = word_peek(&cell->idle_at_ns);
 
-    if (seen < at_ns || seen - at_ns > CELLS_SKEW_NS)
-        word_put(&cell->idle_at_ns, at_ns);
+    /* Swapped, not stored: who is stopped between the look and the store would, seconds later, make a busy cell idle. */
+    while ((seen < at_ns || seen - at_ns > CELLS_SKEW_NS) &&
+           !word_swap(&cell->idle_at_ns, &seen, at_ns))
+        ;
 }
 
 #endif
