@@ -7,6 +7,7 @@
 
 #include "gateway/client/client_address.h"
 #include "gateway/client/session.h"
+#include "gateway/exchange/chunked.h"
 #include "gateway/exchange/exchange.h"
 #include "gateway/http/h1_write.h"
 #include "gateway/http/target.h"
@@ -441,40 +442,11 @@ static void send_head(struct client_stream *cs, struct response *r, bool last)
         note_last(s);
 }
 
-static size_t send_chunked(struct session *s, const struct piece *p)
-{
-    size_t taken = 0;
-
-    while (taken < p->data.len) {
-        struct str rest = str_from_index(p->data, taken);
-        size_t n;
-
-        if (s->chunk_left == 0) {
-            char *to = conn_reserve(s->conn, H1_CHUNK_HEAD_MAX);
-
-            s->chunk_left = (uint32_t)(rest.len < UINT32_MAX ? rest.len : UINT32_MAX);
-            conn_commit(s->conn, h1_write_chunk_head(to, s->chunk_left));
-        }
-        n = conn_write(s->conn, str_up_to(rest, s->chunk_left));
-        taken += n;
-        s->chunk_left -= (uint32_t)n;
-        if (s->chunk_left > 0)
-            return taken;
-        memcpy(conn_reserve(s->conn, 2), "\r\n", 2);
-        conn_commit(s->conn, 2);
-    }
-    if (p->last) {
-        char *to = conn_reserve(s->conn, h1_last_chunk_size(p->trailers));
-
-        conn_commit(s->conn, h1_write_last_chunk(to, p->trailers));
-    }
-    return taken;
-}
-
 static size_t send_body(struct client_stream *cs, const struct piece *p)
 {
     struct session *s = session_of(cs);
-    size_t taken = s->chunked_out ? send_chunked(s, p) : conn_write(s->conn, p->data);
+    size_t taken =
+        s->chunked_out ? chunked_send(s->conn, &s->chunk_left, p) : conn_write(s->conn, p->data);
 
     if (p->last && taken == p->data.len)
         note_last(s);

@@ -306,7 +306,6 @@ void exchange_fail(struct exchange *x, unsigned status, enum reason reason, cons
 
 void exchange_refuse(struct exchange *x, unsigned status, enum reason reason, uint64_t retry_ns)
 {
-    x->refused_attempt = true;
     x->refusal.status = (uint16_t)status;
     x->refusal.reason = reason;
     x->refusal.retry_ns = retry_ns;

@@ -41,14 +41,13 @@ struct exchange {
     uint32_t magic;
     enum phase phase;
     enum side in, out;
-    bool made_here;       /* the answer was made by us, not by a service */
-    bool handler_runs;    /* start was called, and neither its end nor cancel was */
-    bool client_lost;     /* the client left before the answer was complete */
-    bool refused_attempt; /* a step refused an attempt: refusal says why */
-    bool resp_last;       /* the handler's answer has no body */
-    bool body_waited;     /* its body came before the steps had let the head pass */
-    bool end_waited;      /* and so did its end, with nothing more before it */
-    bool delivered;       /* the client has been given the end of the answer */
+    bool made_here;    /* the answer was made by us, not by a service */
+    bool handler_runs; /* start was called, and neither its end nor cancel was */
+    bool client_lost;  /* the client left before the answer was complete */
+    bool resp_last;    /* the handler's answer has no body */
+    bool body_waited;  /* its body came before the steps had let the head pass */
+    bool end_waited;   /* and so did its end, with nothing more before it */
+    bool delivered;    /* the client has been given the end of the answer */
     bool request_tapped, response_tapped;
     struct local *local;       /* this worker's loop, links, pools */
     struct part *part;         /* the service's share of the snapshot it began with */

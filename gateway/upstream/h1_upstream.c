@@ -5,6 +5,7 @@
  */
 #include "gateway/upstream/h1_upstream.h"
 
+#include "gateway/exchange/chunked.h"
 #include "gateway/exchange/local.h"
 #include "gateway/http/h1_write.h"
 #include "gateway/http/hop.h"
@@ -98,38 +99,10 @@ static void start(struct link *l, struct call *c)
     c->owner->room(c);
 }
 
-static size_t send_chunked(struct link *l, const struct piece *p)
-{
-    size_t taken = 0;
-
-    while (taken < p->data.len) {
-        struct str rest = str_from_index(p->data, taken);
-        size_t n;
-
-        if (l->chunk_left == 0) {
-            l->chunk_left = (uint32_t)(rest.len < UINT32_MAX ? rest.len : UINT32_MAX);
-            conn_commit(l->conn, h1_write_chunk_head(conn_reserve(l->conn, H1_CHUNK_HEAD_MAX),
-                                                     l->chunk_left));
-        }
-        n = conn_write(l->conn, str_up_to(rest, l->chunk_left));
-        taken += n;
-        l->chunk_left -= (uint32_t)n;
-        if (l->chunk_left > 0)
-            return taken;
-        memcpy(conn_reserve(l->conn, 2), "\r\n", 2);
-        conn_commit(l->conn, 2);
-    }
-    if (p->last) {
-        char *to = conn_reserve(l->conn, h1_last_chunk_size(p->trailers));
-
-        conn_commit(l->conn, h1_write_last_chunk(to, p->trailers));
-    }
-    return taken;
-}
-
 static size_t send_body(struct link *l, struct call *c, const struct piece *p)
 {
-    size_t taken = c->req->body == BODY_CHUNKED ? send_chunked(l, p) : conn_write(l->conn, p->data);
+    size_t taken = c->req->body == BODY_CHUNKED ? chunked_send(l->conn, &l->chunk_left, p)
+                                                : conn_write(l->conn, p->data);
 
     l->blocked = taken < p->data.len;
     if (l->blocked)
