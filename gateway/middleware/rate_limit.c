@@ -6,15 +6,16 @@
  * that keeps those.
  *
  * A limit that has let a request pass takes back what it counted when a later one refuses it: nobody pays for
- * what was refused. Who is refused all the time may be banned for a while (limit_ban.h).
+ * what was refused. Who is refused all the time may be banned for a while (limit_ban.h). What clients are told
+ * is in limit_answer.h.
  */
 #include "gateway/base/number.h"
 #include "gateway/exchange/builder.h"
 #include "gateway/exchange/exchange.h"
 #include "gateway/exchange/local.h"
-#include "gateway/exchange/reply.h"
 #include "gateway/exchange/shared.h"
 #include "gateway/http/octets.h"
+#include "gateway/middleware/limit_answer.h"
 #include "gateway/middleware/limit_ban.h"
 #include "gateway/middleware/limit_key.h"
 #include "ratelimit/gcra.h"
@@ -22,9 +23,6 @@
 #include "ratelimit/limiter.h"
 
 extern const struct middleware rate_limit_middleware;
-
-enum header_set { HEADERS_DRAFT = 1, HEADERS_X = 2 };
-enum header_when { WHEN_REFUSED, WHEN_ALWAYS };
 
 struct exempt_settings {
     struct conf_list ips, consumers;
@@ -155,15 +153,7 @@ struct rate_limit {
     bool delays; /* requests wait for their turn */
     int32_t cost;
     struct str cost_header;
-    uint32_t series; /* gateway_rate_limited_total of this service and limit */
-    unsigned status;
-    const char *body;
-    uint64_t jitter_ppm;
-    uint64_t headers;
-    enum header_when when;
-    struct str quoted_name; /* as a structured field's string (RFC 8941 3.3.3) */
-    struct str policy;      /* "name";q=100;w=1 */
-    struct str at_once;
+    struct limit_answer answer;
 };
 
 /* Of an exchange that was let pass. */
@@ -174,35 +164,6 @@ struct taken {
 };
 
 /* ---- at load ---------------------------------------------------------------------------------- */
-
-/* What may not stand in such a string is left out. */
-static struct str quote(struct arena *a, struct str name)
-{
-    char *at = arena_take_bytes(a, name.len + 2);
-    size_t len = 0;
-
-    at[len++] = '"';
-    for (size_t i = 0; i < name.len; i++)
-        if (name.at[i] >= ' ' && name.at[i] <= '~' && name.at[i] != '"' && name.at[i] != '\\')
-            at[len++] = name.at[i];
-    at[len++] = '"';
-    return str_of(at, len);
-}
-
-static uint64_t seconds_up(uint64_t ns)
-{
-    return ns / NS_PER_S + (ns % NS_PER_S != 0);
-}
-
-static void write_texts(struct builder *b, struct rate_limit *r)
-{
-    const struct limit *l = &r->limiter.limit;
-
-    r->quoted_name = quote(b->arena, b->step_name);
-    r->policy = str_format(b->arena, "%.*s;q=%llu;w=%llu", STR_ARGS(r->quoted_name),
-                           (unsigned long long)l->count, (unsigned long long)seconds_up(l->per_ns));
-    r->at_once = str_format(b->arena, "%llu", (unsigned long long)r->limiter.algorithm->at_once(l));
-}
 
 static enum when_full when_full_of(const struct builder *b)
 {
@@ -273,7 +234,6 @@ static void keep_exempt(struct rate_limit *r, struct builder *b, const struct ex
 static const void *prepare(struct builder *b, const void *settings)
 {
     const struct rate_limit_settings *s = settings;
-    const struct str labels[] = { b->service_name, b->step_name };
     struct rate_limit *r = ARENA_NEW(b->arena, struct rate_limit);
     const char *why;
 
@@ -281,11 +241,11 @@ static const void *prepare(struct builder *b, const void *settings)
                               .delays = s->delay > 0,
                               .cost = (int32_t)s->cost,
                               .cost_header = str_keep(b->arena, s->cost_header),
-                              .status = (unsigned)s->status,
-                              .body = str_keep_z(b->arena, s->body),
-                              .jitter_ppm = s->retry_jitter,
-                              .headers = s->headers,
-                              .when = (enum header_when)s->headers_when };
+                              .answer = { .status = (unsigned)s->status,
+                                          .body = str_keep_z(b->arena, s->body),
+                                          .jitter_ppm = s->retry_jitter,
+                                          .headers = s->headers,
+                                          .when = (enum limit_headers_when)s->headers_when } };
     if (!limit_key_build(&r->key, b, &s->key, (enum key_missing)s->key_missing))
         return NULL;
     why = make_limiter(r, b, s);
@@ -296,10 +256,7 @@ static const void *prepare(struct builder *b, const void *settings)
         return NULL;
     }
     keep_exempt(r, b, &s->exempt);
-    /* The master only rehearses; what is refused leaves no series behind. */
-    if (b->role == BUILD_WORKER)
-        r->series = rows_find(&b->shared->rows, FAMILY_RATE_LIMITED, labels);
-    write_texts(b, r);
+    limit_answer_build(&r->answer, b, &r->limiter);
     return r;
 }
 
@@ -314,93 +271,6 @@ static bool is_exempt(const struct rate_limit *r, const struct exchange *x)
             str_equal(r->exempt_names[i], x->who.user))
             return true;
     return false;
-}
-
-static struct str number_text(struct exchange *x, uint64_t n)
-{
-    char *at = arena_take_bytes(&x->arena, NUMBER_TEXT_MAX);
-
-    return str_of(at, number_write_u64(at, n));
-}
-
-/* "name";r=42;t=17 */
-static struct str left_text(struct exchange *x, const struct rate_limit *r, struct str remaining,
-                            struct str reset)
-{
-    char *begin = arena_take_bytes(&x->arena, r->quoted_name.len + remaining.len + reset.len + 6);
-    char *at = begin;
-
-    at = mempcpy(at, r->quoted_name.at, r->quoted_name.len);
-    at = mempcpy(at, ";r=", 3);
-    at = mempcpy(at, remaining.at, remaining.len);
-    at = mempcpy(at, ";t=", 3);
-    at = mempcpy(at, reset.at, reset.len);
-    return str_between(begin, at);
-}
-
-/* The names are constants and the values made here of what may stand in a field: nothing to be checked. */
-static void add(struct exchange *x, struct str name, struct str value)
-{
-    struct fields *fields = &x->resp.fields;
-
-    *fields_place(fields) = (struct field){ .name = name, .value = value, .known = FIELD_OTHER };
-    fields->count++;
-    fields->present |= UINT64_C(1) << FIELD_OTHER;
-}
-
-/* draft-ietf-httpapi-ratelimit-headers-11, and the names from before there was a draft. */
-static void say_what_is_left(struct exchange *x, const struct rate_limit *r, uint64_t remaining_n,
-                             uint64_t reset_ns)
-{
-    struct str remaining, reset;
-
-    if (!r->headers)
-        return;
-    remaining = number_text(x, remaining_n);
-    reset = number_text(x, seconds_up(reset_ns));
-    if (r->headers & HEADERS_DRAFT) {
-        add(x, STR("RateLimit-Policy"), r->policy);
-        add(x, STR("RateLimit"), left_text(x, r, remaining, reset));
-    }
-    if (r->headers & HEADERS_X) {
-        add(x, STR("X-RateLimit-Limit"), r->at_once);
-        add(x, STR("X-RateLimit-Remaining"), remaining);
-        add(x, STR("X-RateLimit-Reset"), reset);
-    }
-}
-
-/* A client's own share of the jitter, another one each time. */
-static uint64_t with_jitter(const struct rate_limit *r, uint64_t key, uint64_t at_ns,
-                            uint64_t retry_ns)
-{
-    const uint64_t seed[] = { key, at_ns };
-    uint64_t most = (uint64_t)((unsigned __int128)retry_ns * r->jitter_ppm / 1000000);
-
-    return most ? retry_ns + hash_keyed(&r->limiter.key, seed, sizeof seed) % (most + 1) : retry_ns;
-}
-
-static enum verdict refuse(struct exchange *x, struct frame *f, const struct rate_limit *r,
-                           const struct decision *d, uint64_t retry_ns)
-{
-    enum verdict v = reply_refuse(x, f, r->status, REASON_RATE_LIMITED, r->body);
-
-    if (v != REPLIED)
-        return v;
-    if (d->retry_ns != RETRY_NEVER)
-        reply_retry_after(x, retry_ns);
-    say_what_is_left(x, r, d->remaining, d->reset_ns);
-    rows_add(&x->local->shared->rows, x->local->seat, r->series, 1);
-    return v;
-}
-
-/* It has no key, and that is not allowed here: there is no time after which it would be. */
-static enum verdict refuse_unknown(struct exchange *x, struct frame *f, const struct rate_limit *r)
-{
-    enum verdict v = reply_refuse(x, f, r->status, REASON_RATE_LIMITED, r->body);
-
-    if (v == REPLIED)
-        rows_add(&x->local->shared->rows, x->local->seat, r->series, 1);
-    return v;
 }
 
 static enum verdict go_on(struct exchange *x, struct frame *f)
@@ -428,17 +298,19 @@ static enum verdict on_request(struct exchange *x, struct frame *f)
     case KEY_FOUND:
         break;
     case KEY_REFUSE:
-        return refuse_unknown(x, f, r);
+        return limit_answer_refuse_unknown(&r->answer, x, f);
     case KEY_SKIP:
         return NEXT;
     }
     now_ns = region_now(r->region, exchange_now_ns(x));
     if (limit_ban_holds(&r->ban, t->key, now_ns, &d))
-        return refuse(x, f, r, &d, d.retry_ns);
+        return limit_answer_refuse(&r->answer, x, f, &d, d.retry_ns);
     d = limiter_take(&r->limiter, t->key, r->cost, now_ns);
     if (!d.allowed) {
         limit_ban_strike(&r->ban, t->key, now_ns);
-        return refuse(x, f, r, &d, with_jitter(r, t->key, d.at_ns, d.retry_ns));
+        return limit_answer_refuse(
+            &r->answer, x, f, &d,
+            limit_answer_with_jitter(&r->answer, t->key, d.at_ns, d.retry_ns));
     }
     t->counted = true;
     t->at_ns = d.at_ns;
@@ -492,8 +364,8 @@ static enum verdict on_response(struct exchange *x, struct frame *f)
     give_back(x, r, t);
     if (r->cost_header.len)
         settle(x, r, t);
-    if (t->counted && r->when == WHEN_ALWAYS && frame_acts(f))
-        say_what_is_left(x, r, t->remaining, t->reset_ns);
+    if (t->counted && r->answer.when == WHEN_ALWAYS && frame_acts(f))
+        limit_answer_say_what_is_left(&r->answer, x, t->remaining, t->reset_ns);
     return NEXT;
 }
 
