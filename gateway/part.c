@@ -215,12 +215,6 @@ void part_build_service(struct builder *b, struct part *p)
     r->service_name = conf->name;
     r->service_id = id_of(b, conf->name);
     r->limits = limits_of(&conf->limits, &conf->timeouts);
-    p->entry_count = (uint32_t)conf->routes.count;
-    p->entries = ARENA_ARRAY(&p->arena, struct route_entry, conf->routes.count + 1);
-    for (uint32_t i = 0; i < p->entry_count; i++)
-        p->entries[i] = (struct route_entry){
-            .route = r, .pattern = ((const struct conf_route *)conf->routes.items)[i].path
-        };
 }
 
 /* ---- the gateway's own routes ----------------------------------------------------------------- */
@@ -261,13 +255,10 @@ void part_build_own(struct builder *b, struct part *p)
     static const char *const names[] = { "unmatched", "metrics", "health", "ready" };
     const struct conf_globals *g = b->globals;
 
-    p->entry_count = OWN_COUNT;
-    p->entries = ARENA_ARRAY(&p->arena, struct route_entry, OWN_COUNT);
     p->routes = ARENA_ARRAY(&p->arena, struct route, OWN_COUNT);
     for (int i = 0; i < OWN_COUNT; i++) {
         struct str name = str_from(names[i]);
 
-        p->entries[i] = (struct route_entry){ .route = &p->routes[i], .pattern = name };
         p->routes[i] = (struct route){ .part = p,
                                        .service_name = name,
                                        .service_id = id_of(b, name),

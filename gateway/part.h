@@ -24,12 +24,11 @@ struct part {
     struct arena arena;
     const struct conf_service *conf;
     struct service service;
-    struct route *routes;        /* one; the gateway's own part has several */
-    struct route_entry *entries; /* the patterns that lead to them */
-    uint32_t entry_count;
+    struct route
+        *routes; /* one, to which all its patterns lead; the gateway's own: by enum own_route */
 };
 
-enum own_entry { OWN_UNMATCHED, OWN_METRICS, OWN_LIVE, OWN_READY, OWN_COUNT };
+enum own_route { OWN_UNMATCHED, OWN_METRICS, OWN_LIVE, OWN_READY, OWN_COUNT };
 
 /* Empty, held once. */
 struct part *part_new(uint64_t hash);
@@ -38,7 +37,7 @@ void part_release(struct part *p);
 
 /* Make it the share of the service p->conf. b->arena is the part's, b->at and b->service_name the service's. */
 void part_build_service(struct builder *b, struct part *p);
-/* Make it the gateway's own: entries by enum own_entry. */
+/* Make it the gateway's own. */
 void part_build_own(struct builder *b, struct part *p);
 /* Do the names of its endpoints still stand for the same addresses, by this bundle? */
 bool part_addresses_stand(struct builder *b, const struct part *p);

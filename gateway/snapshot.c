@@ -75,14 +75,16 @@ static void build_own(struct snapshot *s)
 
 /* ---- routes ----------------------------------------------------------------------------------- */
 
-static void add_own_route(struct snapshot *s, struct str path, enum own_entry which)
+static void add_own_route(struct snapshot *s, struct str path, enum own_route which)
 {
-    struct route_pattern pattern = { .path = path, .methods = ROUTER_METHODS_ALL };
+    struct route *route = &s->own->routes[which];
+    struct route_pattern pattern = { .path = path,
+                                     .methods = ROUTER_METHODS_ALL,
+                                     .label = route->service_name };
 
     if (path.len == 0)
         return;
-    if (router_builder_add(s->build->router, &pattern, &s->own->entries[which], NULL) ==
-        ROUTER_BAD_PATTERN)
+    if (router_builder_add(s->build->router, &pattern, route, NULL) == ROUTER_BAD_PATTERN)
         conf_problem(&s->build->problems, NULL, "%.*s is not a path", STR_ARGS(path));
 }
 
@@ -106,24 +108,25 @@ static uint32_t methods_of(const struct conf_route *conf)
     return methods ? methods : ROUTER_METHODS_ALL;
 }
 
-static void add_route(struct snapshot *s, struct part *p, uint32_t i, struct str host)
+static void add_route(struct snapshot *s, struct part *p, const struct conf_route *conf,
+                      struct str host)
 {
-    const struct conf_route *conf = &((const struct conf_route *)p->conf->routes.items)[i];
     struct route_pattern pattern = { .host = host,
                                      .path = conf->path,
                                      .below = conf->below,
                                      .methods = methods_of(conf),
                                      .priority = (uint32_t)p->conf->priority,
-                                     .owner = p };
+                                     .owner = p,
+                                     .label = conf->path };
     void *other = NULL;
 
-    switch (router_builder_add(s->build->router, &pattern, &p->entries[i], &other)) {
+    switch (router_builder_add(s->build->router, &pattern, p->routes, &other)) {
     case ROUTER_ADDED:
         return;
     case ROUTER_CONFLICT:
         conf_problem_at(&s->build->problems, CONF_ERROR, conf->at, p->conf->name,
                         "the route %.*s is taken by the service %.*s already", STR_ARGS(conf->path),
-                        STR_ARGS(((const struct route_entry *)other)->route->service_name));
+                        STR_ARGS(((const struct route *)other)->service_name));
         return;
     case ROUTER_BAD_PATTERN:
         conf_problem_at(&s->build->problems, CONF_ERROR, conf->at, p->conf->name,
@@ -134,13 +137,14 @@ static void add_route(struct snapshot *s, struct part *p, uint32_t i, struct str
 
 static void add_routes_of(struct snapshot *s, struct part *p)
 {
+    const struct conf_route *routes = p->conf->routes.items;
     const struct str *hosts = p->conf->hosts.items;
 
-    for (uint32_t i = 0; i < p->entry_count; i++) {
+    for (size_t i = 0; i < p->conf->routes.count; i++) {
         for (size_t h = 0; h < p->conf->hosts.count; h++)
-            add_route(s, p, i, hosts[h]);
+            add_route(s, p, &routes[i], hosts[h]);
         if (p->conf->hosts.count == 0)
-            add_route(s, p, i, STR(""));
+            add_route(s, p, &routes[i], STR(""));
     }
 }
 
@@ -187,7 +191,7 @@ static void set_current(struct snapshot *s)
 
     s->current = (struct current){
         .router = s->router,
-        .unmatched = &s->own->entries[OWN_UNMATCHED],
+        .unmatched = &s->own->routes[OWN_UNMATCHED],
         .snapshot = s,
         .globals = g,
         .clients = { .head = { .first_line = (uint32_t)g->limits.request_line,

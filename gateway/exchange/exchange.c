@@ -72,17 +72,23 @@ struct exchange *exchange_begin(struct local *l, struct client_stream *client)
     return x;
 }
 
-static void take_route(struct exchange *x, const struct route_entry *e)
+/* The pattern by which it was found is borrowed from the part. */
+static void take_route(struct exchange *x, const struct route *route, struct str pattern)
 {
-    const struct route *route = e->route;
-
     x->route = route;
-    x->pattern = e->pattern;
+    x->pattern = pattern;
     x->part = route->part;
     if (x->part)
         x->local->part_hold(x->part);
     x->due_ns = route->limits.request_ns ? x->local->loop->now_ns + route->limits.request_ns : 0;
     x->body_limit = route->limits.body_size;
+}
+
+static void take_unmatched(struct exchange *x)
+{
+    const struct route *unmatched = x->local->current.unmatched;
+
+    take_route(x, unmatched, unmatched->service_name);
 }
 
 void exchange_start(struct exchange *x)
@@ -99,7 +105,10 @@ void exchange_start(struct exchange *x)
     } else if (!m.route) {
         x->reason = REASON_NO_ROUTE;
     }
-    take_route(x, m.route ? m.route : now->unmatched);
+    if (m.route)
+        take_route(x, m.route, m.label);
+    else
+        take_unmatched(x);
     if (m.ambiguous) {
         x->phase = PHASE_IN;
         exchange_fail(x, 400, REASON_BAD_REQUEST, "the path can be read in two ways");
@@ -118,7 +127,7 @@ void exchange_reject(struct exchange *x, unsigned status, enum reason reason, co
 {
     CHECK(x->phase == PHASE_NEW);
     x->in = SIDE_ABANDONED;
-    take_route(x, x->local->current.unmatched);
+    take_unmatched(x);
     x->phase = PHASE_IN;
     exchange_fail(x, status, reason, why);
 }

@@ -21,7 +21,7 @@ struct links;
 struct part;
 struct region;
 struct reporter;
-struct route_entry;
+struct route;
 struct shared;
 struct worker;
 
@@ -41,7 +41,7 @@ struct client_rules {
 /* What every exchange needs of the snapshot and of no service. */
 struct current {
     const struct router *router;
-    const struct route_entry *unmatched;
+    const struct route *unmatched;
     struct client_rules clients;
     enum errors_format { ERRORS_AUTO, ERRORS_TEXT, ERRORS_PROBLEM } errors;
     const struct conf_globals *globals;

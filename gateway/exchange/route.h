@@ -31,10 +31,4 @@ struct route {
     uint64_t service_id; /* keyed hash of service_name, for the worker's cache of series */
 };
 
-/* A pattern, and the route that it leads to: what the router knows. Small, because there are many. */
-struct route_entry {
-    const struct route *route;
-    struct str pattern; /* for logs; borrowed from the part */
-};
-
 #endif

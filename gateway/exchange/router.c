@@ -59,11 +59,16 @@ static uint32_t method_bit(enum method m)
     return UINT32_C(1) << m;
 }
 
+static const struct router_leaf *leaf_at(const struct router *r, uint32_t i)
+{
+    return &r->slots[i].leaf;
+}
+
 static const struct router_leaf *leaf_for(const struct router *r, uint32_t list, uint32_t bit)
 {
-    for (; list != ROUTER_NOTHING; list = r->leaves[list].next)
-        if (r->leaves[list].methods & bit)
-            return &r->leaves[list];
+    for (; list != ROUTER_NOTHING; list = leaf_at(r, list)->next)
+        if (leaf_at(r, list)->methods & bit)
+            return leaf_at(r, list);
     return NULL;
 }
 
@@ -72,8 +77,8 @@ static bool may_stand_in(const struct search *s, const struct router_leaf *leaf)
 {
     if (s->mismatched == ROUTER_NOTHING)
         return true;
-    for (uint32_t i = s->mismatched; i != ROUTER_NOTHING; i = s->r->leaves[i].next)
-        if (s->r->leaves[i].owner == leaf->owner)
+    for (uint32_t i = s->mismatched; i != ROUTER_NOTHING; i = leaf_at(s->r, i)->next)
+        if (leaf_at(s->r, i)->owner == leaf->owner)
             return true;
     return false;
 }
@@ -94,8 +99,8 @@ static bool take_leaf(struct search *s, uint32_t list)
     }
     if (s->mismatched == ROUTER_NOTHING) {
         s->mismatched = list;
-        for (uint32_t i = list; i != ROUTER_NOTHING; i = s->r->leaves[i].next)
-            s->allowed |= s->r->leaves[i].methods;
+        for (uint32_t i = list; i != ROUTER_NOTHING; i = leaf_at(s->r, i)->next)
+            s->allowed |= leaf_at(s->r, i)->methods;
     }
     return false;
 }
@@ -113,7 +118,7 @@ static bool walk(struct search *s, uint32_t root)
     stack[0].node = root;
     stack[0].next = LITERAL;
     for (;;) {
-        const struct router_node *n = &s->r->nodes[stack[depth].node];
+        const struct router_node *n = &s->r->slots[stack[depth].node].node;
 
         child = ROUTER_NOTHING;
         switch (stack[depth].next++) {
@@ -190,7 +195,7 @@ static void search_for(struct search *s, const struct router *r, struct str host
 {
     s->r = r;
     s->tables = (struct router_tables){
-        .nodes = r->nodes, .text = r->text, .edges = r->edges, .edge_mask = r->edge_mask
+        .slots = r->slots, .text = r->text, .edges = r->edges, .edge_mask = r->edge_mask
     };
     s->rest = str_from_index(path, 1);
     s->count = 0;
@@ -216,8 +221,12 @@ static void fill_params(const struct search *s, struct params *params)
 
 static struct route_match match_of(const struct search *s)
 {
-    struct route_match m = { .route = s->found ? s->found->route : NULL };
+    struct route_match m = { .route = NULL };
 
+    if (s->found) {
+        m.route = s->found->route;
+        m.label = s->found->label;
+    }
     if (!s->found && s->mismatched != ROUTER_NOTHING) {
         m.method_mismatch = true;
         m.allowed_methods = s->allowed;

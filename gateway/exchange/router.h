@@ -48,6 +48,7 @@ struct route_pattern {
                                   takes HEAD too, where no route names HEAD */
     uint32_t priority; /* among routes of the same host, path and method the highest is taken */
     const void *owner; /* see above; NULL is an owner like any other */
+    struct str label;  /* comes with the route that is found; borrowed for as long */
 };
 
 enum router_added {
@@ -58,6 +59,7 @@ enum router_added {
 
 struct route_match {
     void *route;              /* NULL: none */
+    struct str label;         /* of the pattern by which it was found */
     bool method_mismatch;     /* none, but with another method there is: see allowed_methods */
     bool ambiguous;           /* none: two readings of the path lead to different routes */
     uint32_t allowed_methods; /* bits 1 << enum method, for Allow */

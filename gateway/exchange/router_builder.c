@@ -16,7 +16,7 @@ struct items {
 };
 
 struct router_builder {
-    struct items nodes, leaves, variables, text;
+    struct items slots, variables, text;
     uint32_t *edges;
     uint32_t edge_mask, edge_count;
     uint32_t labels;
@@ -41,18 +41,18 @@ static void *items_room(struct items *items, size_t size, uint32_t more)
 
 static struct router_node *node_at(struct router_builder *b, uint32_t i)
 {
-    return (struct router_node *)b->nodes.at + i;
+    return &((union router_slot *)b->slots.at)[i].node;
 }
 
 static struct router_leaf *leaf_at(struct router_builder *b, uint32_t i)
 {
-    return (struct router_leaf *)b->leaves.at + i;
+    return &((union router_slot *)b->slots.at)[i].leaf;
 }
 
 static struct router_tables tables_of(const struct router_builder *b)
 {
     return (struct router_tables){
-        .nodes = b->nodes.at, .text = b->text.at, .edges = b->edges, .edge_mask = b->edge_mask
+        .slots = b->slots.at, .text = b->text.at, .edges = b->edges, .edge_mask = b->edge_mask
     };
 }
 
@@ -91,13 +91,13 @@ static void edges_grow(struct router_builder *b)
 
 static uint32_t add_node(struct router_builder *b)
 {
-    struct router_node *n = items_room(&b->nodes, sizeof *n, 1);
+    union router_slot *slot = items_room(&b->slots, sizeof *slot, 1);
 
-    *n = (struct router_node){ .parent = ROUTER_NOTHING,
-                               .variable = ROUTER_NOTHING,
-                               .exact = ROUTER_NOTHING,
-                               .below = ROUTER_NOTHING };
-    return b->nodes.count++;
+    slot->node = (struct router_node){ .parent = ROUTER_NOTHING,
+                                       .variable = ROUTER_NOTHING,
+                                       .exact = ROUTER_NOTHING,
+                                       .below = ROUTER_NOTHING };
+    return b->slots.count++;
 }
 
 static uint32_t add_text(struct router_builder *b, struct str s)
@@ -124,8 +124,11 @@ static uint32_t child_of(struct router_builder *b, uint32_t parent, struct str t
     n = node_at(b, child);
     n->parent = parent;
     n->hash = router_hash_edge(parent, text_hash);
-    n->text = add_text(b, text);
     n->len = (uint32_t)text.len;
+    if (text.len <= ROUTER_TEXT_INSIDE)
+        memcpy(n->text.inside, text.at, text.len);
+    else
+        n->text.at = add_text(b, text);
     node_at(b, parent)->has_children = true;
     edges_put(b, child);
     b->edge_count++;
@@ -151,15 +154,14 @@ struct router_builder *router_builder_new(void)
         die("out of memory for a router");
     arena_init(&b->scratch, NULL);
     edges_make(b, 64);
-    while (b->nodes.count < ROUTER_FIRST_FREE)
+    while (b->slots.count < ROUTER_FIRST_FREE)
         add_node(b);
     return b;
 }
 
 void router_builder_free(struct router_builder *b)
 {
-    free(b->nodes.at);
-    free(b->leaves.at);
+    free(b->slots.at);
     free(b->variables.at);
     free(b->text.at);
     free(b->edges);
@@ -291,15 +293,16 @@ static const struct router_leaf *find_conflict(struct router_builder *b, uint32_
 static uint32_t add_leaf(struct router_builder *b, const struct parsed *p,
                          const struct route_pattern *pattern, void *route)
 {
-    struct router_leaf *leaf = items_room(&b->leaves, sizeof *leaf, 1);
+    union router_slot *slot = items_room(&b->slots, sizeof *slot, 1);
 
-    *leaf = (struct router_leaf){ .route = route,
-                                  .owner = pattern->owner,
-                                  .methods = pattern->methods,
-                                  .priority = pattern->priority,
-                                  .next = ROUTER_NOTHING,
-                                  .variables = b->variables.count,
-                                  .variable_count = p->variables };
+    slot->leaf = (struct router_leaf){ .route = route,
+                                       .label = pattern->label,
+                                       .owner = pattern->owner,
+                                       .methods = pattern->methods,
+                                       .priority = pattern->priority,
+                                       .next = ROUTER_NOTHING,
+                                       .variables = b->variables.count,
+                                       .variable_count = p->variables };
     for (uint32_t i = 0; i < p->depth; i++)
         if (p->is_variable[i]) {
             struct router_variable *v = items_room(&b->variables, sizeof *v, 1);
@@ -307,7 +310,7 @@ static uint32_t add_leaf(struct router_builder *b, const struct parsed *p,
             *v = (struct router_variable){ .name = p->segments[i], .depth = i };
             b->variables.count++;
         }
-    return b->leaves.count++;
+    return b->slots.count++;
 }
 
 static void put_leaf(struct router_builder *b, uint32_t *list, uint32_t leaf)
@@ -346,25 +349,29 @@ enum router_added router_builder_add(struct router_builder *b, const struct rout
 
 /* --- the finished block ------------------------------------------------------------------------- */
 
+static size_t lines_up(size_t size)
+{
+    return (size + ROUTER_LINE - 1) & ~(size_t)(ROUTER_LINE - 1);
+}
+
 static void *copy_to(char **at, const void *from, size_t size)
 {
     void *place = *at;
 
     if (size)
         memcpy(place, from, size);
-    *at += (size + 15) & ~(size_t)15;
+    *at += lines_up(size);
     return place;
 }
 
 struct router *router_builder_finish(struct router_builder *b)
 {
-    size_t nodes = sizeof(struct router_node) * b->nodes.count,
-           leaves = sizeof(struct router_leaf) * b->leaves.count;
+    size_t slots = sizeof(union router_slot) * b->slots.count;
     size_t variables = sizeof(struct router_variable) * b->variables.count;
     size_t edges = sizeof *b->edges * (b->edge_mask + 1);
-    size_t size =
-        sizeof(struct router) + nodes + leaves + variables + edges + b->text.count + 6 * 16;
-    struct router *r = malloc(size);
+    size_t size = lines_up(sizeof(struct router)) + lines_up(slots) + lines_up(variables) +
+                  lines_up(edges) + lines_up(b->text.count);
+    struct router *r = aligned_alloc(ROUTER_LINE, size);
     char *at = (char *)r;
 
     if (!r)
@@ -372,9 +379,8 @@ struct router *router_builder_finish(struct router_builder *b)
     *r = (struct router){
         .size = size, .edge_mask = b->edge_mask, .labels = b->labels, .has_hosts = b->has_hosts
     };
-    at += (sizeof *r + 15) & ~(size_t)15;
-    r->nodes = copy_to(&at, b->nodes.at, nodes);
-    r->leaves = copy_to(&at, b->leaves.at, leaves);
+    at += lines_up(sizeof *r);
+    r->slots = copy_to(&at, b->slots.at, slots);
     r->variables = copy_to(&at, b->variables.at, variables);
     r->edges = copy_to(&at, b->edges, edges);
     r->text = copy_to(&at, b->text.at, b->text.count);

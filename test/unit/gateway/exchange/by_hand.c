@@ -273,15 +273,14 @@ static void make_router(struct stage *s)
     struct router_builder *b = router_builder_new();
     struct route_pattern pattern = { .path = STR("/users"),
                                      .below = true,
-                                     .methods = 1u << METHOD_GET | 1u << METHOD_PUT };
+                                     .methods = 1u << METHOD_GET | 1u << METHOD_PUT,
+                                     .label = STR("/users") };
 
     s->route.part = s->unmatched.part = (struct part *)(void *)&s->holds;
-    s->entry = (struct route_entry){ .route = &s->route, .pattern = pattern.path };
-    ck_assert_int_eq(router_builder_add(b, &pattern, &s->entry, NULL), ROUTER_ADDED);
+    ck_assert_int_eq(router_builder_add(b, &pattern, &s->route, NULL), ROUTER_ADDED);
     s->router = router_builder_finish(b);
     s->local.current.router = s->router;
-    s->nowhere = (struct route_entry){ .route = &s->unmatched, .pattern = STR("unmatched") };
-    s->local.current.unmatched = &s->nowhere;
+    s->local.current.unmatched = &s->unmatched;
     s->local.part_hold = part_is_held;
     s->local.part_release = part_is_released;
 }
@@ -312,7 +311,9 @@ void stage_begin(struct stage *s, uint32_t steps)
                                .step_count = steps,
                                .handler = &handler,
                                .limits = { .body_size = BODY_MAX } };
-    s->unmatched = (struct route){ .handler = &handler, .limits = { .body_size = BODY_MAX } };
+    s->unmatched = (struct route){ .handler = &handler,
+                                   .service_name = STR("unmatched"),
+                                   .limits = { .body_size = BODY_MAX } };
     make_router(s);
 }
 

@@ -56,7 +56,6 @@ struct stage {
     /* the snapshot */
     struct router *router;
     struct route unmatched;
-    struct route_entry entry, nowhere;
     int holds, releases;
     /* the record */
     unsigned reports;

@@ -41,7 +41,8 @@ static enum router_added add_full(const char *name, const char *host, const char
                                .below = below,
                                .methods = methods,
                                .priority = priority,
-                               .owner = owner };
+                               .owner = owner,
+                               .label = str_from(path) };
 
     return router_builder_add(builder, &p, (void *)(uintptr_t)name, NULL);
 }
@@ -321,6 +322,34 @@ START_TEST(test_a_path_with_parameters_that_two_servers_read_differently_finds_n
     ck_assert(find("", METHOD_GET, "/admin;x/a").ambiguous);
     ck_assert(find("", METHOD_GET, "/v/;x").ambiguous);
     ck_assert_ptr_null(find("", METHOD_GET, "/admin;x").route);
+}
+END_TEST
+
+/* Short ones lie in their node, longer ones beside it. */
+START_TEST(test_segments_of_any_length_are_told_apart)
+{
+    char a[2][128], path[128];
+    size_t len = (size_t)_i;
+
+    for (size_t i = 0; i < 2; i++) {
+        memset(a[i], 'x', len + 1);
+        a[i][0] = '/';
+        a[i][len] = (char)('a' + i);
+        a[i][len + 1] = '\0';
+        add(a[i], true);
+    }
+    finish();
+    for (size_t i = 0; i < 2; i++) {
+        struct route_match m = find("any.test", METHOD_GET, a[i]);
+
+        ck_assert_ptr_eq(m.route, a[i]);
+        ck_assert(str_equal(m.label, str_from(a[i])));
+    }
+    snprintf(path, sizeof path, "%sx", a[0]);
+    ck_assert_str_eq(found(path), "nothing");
+    path[len] = 'c';
+    path[len + 1] = '\0';
+    ck_assert_str_eq(found(path), "nothing");
 }
 END_TEST
 
@@ -615,6 +644,7 @@ int main(void)
     tcase_add_test(tests, test_literals_are_normalised_like_paths);
     tcase_add_test(tests,
                    test_a_path_with_parameters_that_two_servers_read_differently_finds_nothing);
+    tcase_add_loop_test(tests, test_segments_of_any_length_are_told_apart, 1, 70);
     tcase_add_test(tests, test_a_router_without_routes_finds_nothing);
     tcase_add_test(tests, test_ten_thousand_routes_fit_into_four_mebibytes);
     tcase_add_loop_test(tests, test_random_routes_and_paths_agree_with_the_model, 0, 20);
