@@ -1,8 +1,10 @@
 /* What `sluice` does besides running. */
 #include "gateway/cli.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf/reference.h"
 #include "gateway/catalog.h"
@@ -94,12 +96,30 @@ int cli_reference(void)
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
-int cli_remote(const char *command, const char *path, const char *pid_file)
+int cli_limits(const struct limits_wish *wish, bool watch, const char *path, const char *pid_file)
 {
-    char named[4096];
+    char named[PATH_MAX];
+    int status, fd;
 
     if (!pid_file && !pid_file_of(path, named, sizeof named))
-        return 1;
+        return REMOTE_FAILED;
+    pid_file = pid_file ? pid_file : named;
+    do {
+        status = remote_memory(pid_file, &fd);
+        if (status == REMOTE_OK && watch && !wish->json && isatty(STDOUT_FILENO))
+            fputs("\033[H\033[2J", stdout); /* home, and everything away */
+        if (status == REMOTE_OK && !limits_show(fd, wish, stdout))
+            status = REMOTE_FAILED;
+    } while (status == REMOTE_OK && watch && sleep(1) == 0);
+    return status;
+}
+
+int cli_remote(const char *command, const char *path, const char *pid_file)
+{
+    char named[PATH_MAX];
+
+    if (!pid_file && !pid_file_of(path, named, sizeof named))
+        return REMOTE_FAILED;
     pid_file = pid_file ? pid_file : named;
     if (strcmp(command, "reload") == 0)
         return remote_reload(pid_file);

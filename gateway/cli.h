@@ -2,6 +2,8 @@
 #ifndef GATEWAY_CLI_H
 #define GATEWAY_CLI_H
 
+#include "gateway/limits.h"
+
 #define CLI_DEFAULT_CONFIG "config.yaml"
 
 /* All return the exit status: 0 well, 1 not. */
@@ -10,5 +12,7 @@ int cli_print(const char *path);
 int cli_reference(void);
 /* reload, stop, status: to the gateway whose pid file it is; pid_file NULL: the one that the configuration names. */
 int cli_remote(const char *command, const char *path, const char *pid_file);
+/* Whom its limits refuse and take. `watch`: again each second, until it ends. */
+int cli_limits(const struct limits_wish *wish, bool watch, const char *path, const char *pid_file);
 
 #endif

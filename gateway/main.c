@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gateway/base/log.h"
+#include "gateway/base/number.h"
 #include "gateway/cli.h"
 #include "gateway/gateway.h"
 #include "workers/master.h"
@@ -26,17 +27,34 @@ static const char usage[] =
     "Markdown\n"
     "       sluice reload|stop|status [--pid-file FILE] [config.yaml]\n"
     "                                                           speak to a running gateway\n"
+    "       sluice limits [--by refused|taken] [--top N] [--limit NAME] [--json] [--watch]\n"
+    "                     [--pid-file FILE] [config.yaml]       whom its limits refuse and take\n"
     "       sluice --version | --help\n"
     "\n"
     "The configuration is config.yaml in the current directory unless named.\n";
 
-enum flag { OPTION_DAEMON = 'd', OPTION_PID_FILE = 'p', OPTION_VERSION = 'v', OPTION_HELP = 'h' };
+enum flag {
+    OPTION_DAEMON = 'd',
+    OPTION_PID_FILE = 'p',
+    OPTION_VERSION = 'v',
+    OPTION_HELP = 'h',
+    OPTION_BY = 'b',
+    OPTION_TOP = 't',
+    OPTION_LIMIT = 'l',
+    OPTION_JSON = 'j',
+    OPTION_WATCH = 'w'
+};
 
 static const struct option options[] = {
     { "daemon", no_argument, NULL, OPTION_DAEMON },
     { "pid-file", required_argument, NULL, OPTION_PID_FILE },
     { "version", no_argument, NULL, OPTION_VERSION },
     { "help", no_argument, NULL, OPTION_HELP },
+    { "by", required_argument, NULL, OPTION_BY },
+    { "top", required_argument, NULL, OPTION_TOP },
+    { "limit", required_argument, NULL, OPTION_LIMIT },
+    { "json", no_argument, NULL, OPTION_JSON },
+    { "watch", no_argument, NULL, OPTION_WATCH },
     { NULL, 0, NULL, 0 },
 };
 
@@ -45,13 +63,15 @@ struct wishes {
     const char *path;
     const char *pid_file;
     bool daemon;
+    struct limits_wish limits;
+    bool watch;
     int status; /* what to end with at once; -1: go on */
 };
 
 static bool is_command(const char *word)
 {
-    static const char *const commands[] = { "check",  "print", "reference",
-                                            "reload", "stop",  "status" };
+    static const char *const commands[] = { "check", "print",  "reference", "reload",
+                                            "stop",  "status", "limits" };
 
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         if (strcmp(commands[i], word) == 0)
@@ -59,9 +79,31 @@ static bool is_command(const char *word)
     return false;
 }
 
+static bool read_kind(struct str word, enum top_kind *kind)
+{
+    *kind = str_equal(word, STR("taken")) ? TOP_TAKEN : TOP_REFUSED;
+    return *kind == TOP_TAKEN || str_equal(word, STR("refused"));
+}
+
+static bool read_top(struct str word, size_t *top)
+{
+    uint64_t n;
+
+    if (!number_read_u64(word, &n) || n == 0 || n > LIMITS_TOP_MAX)
+        return false;
+    *top = n;
+    return true;
+}
+
+static void refuse(struct wishes *w, const char *option)
+{
+    fprintf(stderr, "sluice: --%s cannot be \"%s\"\n", option, optarg);
+    w->status = 2;
+}
+
 static struct wishes read_arguments(int argc, char **argv)
 {
-    struct wishes w = { .path = CLI_DEFAULT_CONFIG, .status = -1 };
+    struct wishes w = { .path = CLI_DEFAULT_CONFIG, .limits = { .top = 10 }, .status = -1 };
 
     for (;;) {
         switch (getopt_long(argc, argv, "", options, NULL)) {
@@ -70,6 +112,23 @@ static struct wishes read_arguments(int argc, char **argv)
             continue;
         case OPTION_PID_FILE:
             w.pid_file = optarg;
+            continue;
+        case OPTION_BY:
+            if (!read_kind(str_from(optarg), &w.limits.by))
+                refuse(&w, "by");
+            continue;
+        case OPTION_TOP:
+            if (!read_top(str_from(optarg), &w.limits.top))
+                refuse(&w, "top");
+            continue;
+        case OPTION_LIMIT:
+            w.limits.limit = str_from(optarg);
+            continue;
+        case OPTION_JSON:
+            w.limits.json = true;
+            continue;
+        case OPTION_WATCH:
+            w.watch = true;
             continue;
         case OPTION_VERSION:
             printf("sluice %s\n", SLUICE_VERSION);
@@ -107,6 +166,8 @@ static int obey(const struct wishes *w)
         return cli_print(w->path);
     if (strcmp(w->command, "reference") == 0)
         return cli_reference();
+    if (strcmp(w->command, "limits") == 0)
+        return cli_limits(&w->limits, w->watch, w->path, w->pid_file);
     return cli_remote(w->command, w->path, w->pid_file);
 }
 

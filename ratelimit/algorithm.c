@@ -1,6 +1,8 @@
 /* The algorithms there are, from the one list. */
 #include "ratelimit/algorithm.h"
 
+#include "gateway/base/number.h"
+
 #define ALGORITHM(name) extern const struct algorithm name;
 #include "ratelimit/all.list"
 #undef ALGORITHM
@@ -24,4 +26,11 @@ const struct algorithm *algorithm_find(struct str name)
         if (str_equal(name, str_from(a->name)))
             return a;
     return NULL;
+}
+
+bool algorithm_has_burst(const struct algorithm *a)
+{
+    const struct limit limit = { .count = 1, .per_ns = NS_PER_S, .burst = 2 };
+
+    return a->at_once(&limit) == limit.burst;
 }

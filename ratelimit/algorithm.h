@@ -53,5 +53,7 @@ struct algorithm {
 const struct algorithm *algorithm_find(struct str name);
 /* The i-th, for lists of names; NULL after the last. */
 const struct algorithm *algorithm_at(size_t i);
+/* Does a limit's burst mean anything to it? */
+bool algorithm_has_burst(const struct algorithm *a);
 
 #endif

@@ -13,6 +13,12 @@ static uint64_t algorithm_number(const struct algorithm *a)
     return hash_str(&key, str_from(a->name)) & ALGORITHM_MASK;
 }
 
+static uint64_t meaning_of(const struct algorithm *a, const struct limit *limit)
+{
+    return limit_pack(limit) << ALGORITHM_BITS | algorithm_number(a);
+}
+
+/* All but the tag. */
 static const char *init(struct limiter *l, const struct region_header *h, const struct cells *cells,
                         shared_word *stamps, struct str name, const struct algorithm *algorithm,
                         const struct limit *limit, enum when_full when_full)
@@ -33,7 +39,6 @@ static const char *init(struct limiter *l, const struct region_header *h, const 
                            .wall_ns = algorithm->by_wall_clock ? h->birth_wall_ns : 0,
                            .stamps = stamps,
                            .when_full = when_full };
-    l->tag = cells_tag(cells, limit_pack(limit) << ALGORITHM_BITS | algorithm_number(algorithm));
     return NULL;
 }
 
@@ -42,7 +47,11 @@ const char *limiter_init(struct limiter *l, const struct region_header *h,
                          const struct algorithm *algorithm, const struct limit *limit,
                          enum when_full when_full)
 {
-    return init(l, h, cells, NULL, name, algorithm, limit, when_full);
+    const char *why = init(l, h, cells, NULL, name, algorithm, limit, when_full);
+
+    if (!why)
+        l->tag = cells_tag(cells, meaning_of(algorithm, limit));
+    return why; /* cppcheck-suppress returnDanglingLifetime ; a constant text */
 }
 
 const char *limiter_init_log(struct limiter *l, const struct region_header *h,
@@ -50,7 +59,44 @@ const char *limiter_init_log(struct limiter *l, const struct region_header *h,
                              const struct algorithm *algorithm, const struct limit *limit,
                              enum when_full when_full)
 {
+    /* times mean the same under every limit: a log has no tags of its own */
     return init(l, h, &log->cells, log->stamps, name, algorithm, limit, when_full);
+}
+
+const char *limiter_init_to_look(struct limiter *l, const struct region_header *h,
+                                 const struct cells *cells, const struct limit_log *log,
+                                 struct str name, const struct algorithm *algorithm,
+                                 const struct limit *limit)
+{
+    const char *why = init(l, h, log ? &log->cells : cells, log ? log->stamps : NULL, name,
+                           algorithm, limit, FULL_ALLOW);
+
+    /* 0 if nobody has used this limit yet: then there is nothing to be seen under it */
+    if (!why && !log)
+        l->tag = cells_tag_look(cells, meaning_of(algorithm, limit));
+    return why; /* cppcheck-suppress returnDanglingLifetime ; a constant text */
+}
+
+uint64_t limiter_id(const struct limiter *l)
+{
+    return l->key.k0;
+}
+
+uint64_t limiter_meaning(const struct limiter *l)
+{
+    return meaning_of(l->algorithm, &l->limit);
+}
+
+bool limiter_read_meaning(uint64_t meaning, const struct algorithm **algorithm, struct limit *limit)
+{
+    const struct algorithm *a;
+    size_t i = 0;
+
+    while ((a = algorithm_at(i)) && algorithm_number(a) != (meaning & ALGORITHM_MASK))
+        i++;
+    *algorithm = a;
+    *limit = limit_unpack(meaning >> ALGORITHM_BITS);
+    return a && limit->count && limit->burst && !limit_check(limit) && !a->cannot(limit);
 }
 
 uint64_t limiter_key(const struct limiter *l, struct str client)

@@ -44,6 +44,20 @@ const char *limiter_init_log(struct limiter *l, const struct region_header *h,
                              const struct algorithm *algorithm, const struct limit *limit,
                              enum when_full when_full) MUST_USE;
 
+/* A limiter for whoever only looks (limiter_take with cost 0) into a region that it cannot write. `log` is NULL but for
+ * an algorithm that keeps one. */
+const char *limiter_init_to_look(struct limiter *l, const struct region_header *h,
+                                 const struct cells *cells, const struct limit_log *log,
+                                 struct str name, const struct algorithm *algorithm,
+                                 const struct limit *limit) MUST_USE;
+
+/* What stands for the limit's name where there is no room for it. */
+uint64_t limiter_id(const struct limiter *l);
+/* Algorithm and limit in a word, as limit_pack has it, and back; false: nobody knows such an algorithm. */
+uint64_t limiter_meaning(const struct limiter *l);
+bool limiter_read_meaning(uint64_t meaning, const struct algorithm **algorithm,
+                          struct limit *limit) MUST_USE;
+
 /* The key of a client (an address, an API key) under this limit. */
 uint64_t limiter_key(const struct limiter *l, struct str client);
 

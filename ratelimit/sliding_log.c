@@ -41,6 +41,14 @@ bool limit_log_table(struct region *r, struct str name, size_t keys, struct limi
     return out->stamps != NULL;
 }
 
+bool limit_log_look(struct region *r, struct str name, struct limit_log *out)
+{
+    if (!cells_table_look(r, name, &out->cells))
+        return false;
+    out->stamps = region_words(r, name, cells_capacity(&out->cells) * SLIDING_LOG_STAMPS);
+    return out->stamps != NULL;
+}
+
 static const char *cannot(const struct limit *l)
 {
     return l->count > SLIDING_LOG_STAMPS ? "a log keeps no more than 128 requests of a client; "

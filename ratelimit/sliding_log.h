@@ -26,6 +26,9 @@ struct limiter;
 bool limit_log_table(struct region *r, struct str name, size_t keys,
                      struct limit_log *out) MUST_USE;
 
+/* The table of this name in a region that is only looked at. */
+bool limit_log_look(struct region *r, struct str name, struct limit_log *out) MUST_USE;
+
 /* limiter_take for a limiter that has a log. */
 struct decision sliding_log_take(const struct limiter *l, uint64_t key, int32_t cost,
                                  uint64_t now_ns);

@@ -53,6 +53,21 @@ bool cells_table(struct region *r, struct str name, size_t capacity, struct cell
     return out->shared != NULL;
 }
 
+bool cells_table_look(const struct region *r, struct str name, struct cells *out)
+{
+    struct table_info info;
+    size_t i = 0;
+
+    while (region_next_table(r, &i, &info))
+        if (info.kind == TABLE_CELLS && str_equal(info.name, name) &&
+            info.size > sizeof(struct cells_shared)) {
+            *out = (struct cells){ info.at, (info.size - sizeof(struct cells_shared)) /
+                                                (CELLS_GROUP * sizeof(struct cell)) };
+            return true;
+        }
+    return false;
+}
+
 size_t cells_capacity(const struct cells *c)
 {
     return c->groups * CELLS_GROUP;
@@ -165,9 +180,22 @@ struct cell *cells_find(const struct cells *c, uint64_t hash, uint64_t tag, uint
     }
 }
 
+static uint64_t tag_home(uint64_t meaning)
+{
+    return meaning * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+}
+
+uint64_t cells_tag_look(const struct cells *c, uint64_t meaning)
+{
+    for (uint64_t i = tag_home(meaning), end = i + TAG_PROBES; i < end; i++)
+        if (word_read(&c->shared->meaning[i % (CELLS_TAGS - 1) + 1]) == meaning)
+            return i % (CELLS_TAGS - 1) + 1;
+    return 0;
+}
+
 uint64_t cells_tag(const struct cells *c, uint64_t meaning)
 {
-    uint64_t first = meaning * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+    uint64_t first = tag_home(meaning);
     shared_word *home = NULL;
 
     CHECK(meaning != 0);

@@ -54,6 +54,8 @@ struct cell_pair {
 
 /* A table of at least `capacity` cells: made within a load, found otherwise. False as region_table. */
 bool cells_table(struct region *r, struct str name, size_t capacity, struct cells *out) MUST_USE;
+/* The table of this name, whatever its capacity, where it cannot be made: in a region that is only looked at. */
+bool cells_table_look(const struct region *r, struct str name, struct cells *out) MUST_USE;
 /* How many cells there are. */
 size_t cells_capacity(const struct cells *c);
 
@@ -69,6 +71,8 @@ bool cell_swap(struct cell *cell, struct cell_pair *seen, struct cell_pair next)
 /* The tag that stands for this meaning (not 0), the same for everybody as long as the region lives, and back: 0 if the
  * tag was never given. */
 uint64_t cells_tag(const struct cells *c, uint64_t meaning);
+/* The same without giving one: 0 if the meaning has none. */
+uint64_t cells_tag_look(const struct cells *c, uint64_t meaning);
 uint64_t cells_meaning(const struct cells *c, uint64_t tag);
 
 /* Is this pair of the key with this hash, whatever its tag? */

@@ -79,10 +79,10 @@ static void *place_at(const struct region *r, uint64_t place)
     return (char *)r->header + place;
 }
 
-static struct region *region_map(int fd, uint64_t size)
+static struct region *region_map(int fd, uint64_t size, int protection)
 {
     struct region *r = calloc(1, sizeof *r);
-    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    void *at = mmap(NULL, size, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
 
     if (!r || at == MAP_FAILED)
         die("cannot map %llu bytes of shared memory", (unsigned long long)size);
@@ -330,7 +330,7 @@ struct region *region_new(size_t size)
         die("cannot make shared memory of %llu bytes", (unsigned long long)bytes);
     /* nobody may cut it under our feet */
     fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
-    r = region_map(fd, bytes);
+    r = region_map(fd, bytes, PROT_READ | PROT_WRITE);
     r->header->layout = REGION_LAYOUT;
     r->header->size = bytes;
     r->header->birth_ns = clock_now_ns();
@@ -340,11 +340,10 @@ struct region *region_new(size_t size)
     return r;
 }
 
-struct region *region_open(int fd)
+static struct region *region_of(int fd, int protection)
 {
     struct region_header h;
     struct stat st;
-    struct region *r;
 
     if (fstat(fd, &st) != 0 || pread(fd, &h, sizeof h, 0) != (ssize_t)sizeof h ||
         h.magic != REGION_MAGIC || h.layout != REGION_LAYOUT || h.size != (uint64_t)st.st_size ||
@@ -353,9 +352,21 @@ struct region *region_open(int fd)
         return NULL;
     }
     fcntl(fd, F_SETFD, FD_CLOEXEC);
-    r = region_map(fd, h.size);
-    undo_pending(r);
+    return region_map(fd, h.size, protection);
+}
+
+struct region *region_open(int fd)
+{
+    struct region *r = region_of(fd, PROT_READ | PROT_WRITE);
+
+    if (r)
+        undo_pending(r);
     return r;
+}
+
+struct region *region_look(int fd)
+{
+    return region_of(fd, PROT_READ);
 }
 
 void region_close(struct region *r)

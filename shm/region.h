@@ -38,7 +38,9 @@ enum table_kind {
     TABLE_BREAKER,
     TABLE_BOARD,
     TABLE_TOPIC,
-    TABLE_ROSTER
+    TABLE_ROSTER,
+    TABLE_TOP,
+    TABLE_LIMIT /* what is known of a limit by its name */
 };
 
 /* Words about the whole gateway. The first part is written once, before anybody else looks. */
@@ -88,6 +90,9 @@ struct region *region_new(size_t size);
  * under way is undone.
  * returns  NULL when it is not one, or has another layout: then start a new one and say so. */
 struct region *region_open(int fd) MUST_USE;
+/* The region behind a descriptor of another process, only to be looked at: to write into it kills. The descriptor is ours
+ * from now on. NULL as region_open. */
+struct region *region_look(int fd) MUST_USE;
 /* The mapping ends for this process; its state lives on while anybody has it. */
 void region_close(struct region *r);
 /* The memfd, to be handed to the next binary. */

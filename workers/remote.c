@@ -225,3 +225,18 @@ int remote_status(const char *pid_file, FILE *out)
     end(&r);
     return status;
 }
+
+int remote_memory(const char *pid_file, int *fd)
+{
+    struct remote r;
+    int status = find(&r, pid_file);
+
+    if (status == REMOTE_OK && !find_region(&r)) {
+        fprintf(stderr, "the memory of process %d cannot be read from here\n", (int)r.pid);
+        status = REMOTE_FAILED;
+    }
+    *fd = r.region;
+    r.region = -1;
+    end(&r);
+    return status;
+}

@@ -18,4 +18,7 @@ int remote_stop(const char *pid_file);
 /* Lines of "name: value", and one for each process. */
 int remote_status(const char *pid_file, FILE *out);
 
+/* The shared memory of whoever runs, as a descriptor to look at (region_look). */
+int remote_memory(const char *pid_file, int *fd);
+
 #endif

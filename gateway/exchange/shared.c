@@ -75,7 +75,7 @@ struct shared *shared_open(struct region *r, const struct conf_globals *g)
     if (s->seats && s->rings && s->records && s->logs && s->in_hand &&
         cells_table(r, STR("gateway/limits"), cells_in(word_peek(&shape[SHAPE_LIMITS_SIZE])),
                     &s->limits) &&
-        rows_table(r, s->families, FAMILY_COUNT, &s->rows))
+        top_table(r, &s->top) && rows_table(r, s->families, FAMILY_COUNT, &s->rows))
         return s;
     free(s);
     return NULL;

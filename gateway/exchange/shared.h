@@ -14,6 +14,7 @@
 #include "shm/region.h"
 #include "shm/ring.h"
 #include "shm/rows.h"
+#include "shm/top.h"
 
 /* Written by the caretaker alone, shown by the metrics page. */
 enum log_word {
@@ -38,6 +39,7 @@ struct shared {
     struct rows_family families[FAMILY_COUNT];
     struct rows rows;
     struct cells limits;
+    struct top top;             /* whom the limits have refused and taken, by name */
     struct ring *rings;         /* by seat */
     struct bell_topic *records; /* the caretaker wants to know: a ring has passed half */
     shared_word *logs;          /* by enum log_word */

@@ -243,7 +243,7 @@ static const struct {
     { TABLE_WORDS, "words" },     { TABLE_SEATS, "seats" },  { TABLE_ROWS, "metrics" },
     { TABLE_RINGS, "records" },   { TABLE_CELLS, "limits" }, { TABLE_HOLDS, "holds" },
     { TABLE_BREAKER, "breaker" }, { TABLE_BOARD, "boards" }, { TABLE_TOPIC, "bells" },
-    { TABLE_ROSTER, "rosters" },
+    { TABLE_ROSTER, "rosters" },  { TABLE_TOP, "top" },      { TABLE_LIMIT, "limit_names" },
 };
 
 static bool next_kind(const struct gauge *g, const struct gauge_sources *s, size_t *i,

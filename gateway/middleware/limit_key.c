@@ -1,6 +1,8 @@
 /* Keys of limits. */
 #include "gateway/middleware/limit_key.h"
 
+#include <stdio.h>
+
 #include "gateway/http/octets.h"
 
 enum source {
@@ -206,50 +208,59 @@ static void spell_address(struct spelling *s, const struct limit_key *key, const
     spell(s, l, FROM_IP, str_of((const char *)group.at, sizeof group.at));
 }
 
+/* What the request has of a source that is some text; empty: nothing. */
+static struct str text_of(const struct key_source *source, struct exchange *x)
+{
+    switch (source->from) {
+    case FROM_CONSUMER:
+        return x->who.consumer;
+    case FROM_USER:
+        return x->who.user;
+    case FROM_API_KEY:
+        return x->who.api_key;
+    case FROM_HEADER:
+        return header_value(x, source->name);
+    case FROM_COOKIE:
+        return cookie_value(x, source->name);
+    case FROM_QUERY:
+        return query_value(x, source->name);
+    case FROM_NOTHING:
+    case FROM_IP:
+    case FROM_ROUTE:
+    case FROM_SERVICE:
+    case FROM_ALL:
+        break;
+    }
+    return STR_NONE;
+}
+
+/* Every request has it. */
+static bool is_always_there(const struct key_source *source)
+{
+    return source->from == FROM_IP || source->from == FROM_ALL || source->from == FROM_ROUTE ||
+           source->from == FROM_SERVICE;
+}
+
 /* False: the request has none. */
 static bool spell_source(struct spelling *s, const struct limit_key *key, const struct limiter *l,
                          const struct key_source *source, struct exchange *x)
 {
     struct str value = STR_NONE;
 
-    switch (source->from) {
-    case FROM_IP:
-        spell_address(s, key, l, x);
-        return true;
-    case FROM_ALL:
-        spell(s, l, FROM_ALL, STR(""));
-        return true;
-    case FROM_ROUTE: /* two services may have one pattern, for two hosts */
-        spell(s, l, FROM_SERVICE, x->route->service_name);
-        spell(s, l, FROM_ROUTE, x->pattern);
-        return true;
-    case FROM_SERVICE:
-        spell(s, l, FROM_SERVICE, x->route->service_name);
-        return true;
-    case FROM_CONSUMER:
-        value = x->who.consumer;
-        break;
-    case FROM_USER:
-        value = x->who.user;
-        break;
-    case FROM_API_KEY:
-        value = x->who.api_key;
-        break;
-    case FROM_HEADER:
-        value = header_value(x, source->name);
-        break;
-    case FROM_COOKIE:
-        value = cookie_value(x, source->name);
-        break;
-    case FROM_QUERY:
-        value = query_value(x, source->name);
-        break;
-    case FROM_NOTHING:
-        break;
+    if (!is_always_there(source)) {
+        value = text_of(source, x);
+        if (value.len)
+            spell(s, l, source->from, value);
+        return value.len > 0;
     }
-    if (value.len == 0)
-        return false;
-    spell(s, l, source->from, value);
+    if (source->from == FROM_IP)
+        spell_address(s, key, l, x);
+    else if (source->from == FROM_ALL)
+        spell(s, l, FROM_ALL, STR(""));
+    else
+        spell(s, l, FROM_SERVICE, x->route->service_name);
+    if (source->from == FROM_ROUTE) /* two services may have one pattern, for two hosts */
+        spell(s, l, FROM_ROUTE, x->pattern);
     return true;
 }
 
@@ -279,4 +290,140 @@ enum key_result limit_key_of(const struct limit_key *key, const struct limiter *
     }
     *out = limiter_key(l, str_of(s.at, s.len));
     return KEY_FOUND;
+}
+
+/* ---- for people ------------------------------------------------------------------------------- */
+
+#define SECRET_SHOWN 4 /* of a key or a cookie, and never more than half */
+#define VALUE_SHOWN  12
+#define CUT          "\xe2\x80\xa6" /* an ellipsis */
+
+struct label {
+    char *at;
+    size_t len, room;
+    bool cut;
+};
+
+/* All of it or, when it does not fit, the sign that something is missing. */
+static void put(struct label *l, struct str piece)
+{
+    size_t left = l->room - l->len;
+
+    if (l->cut)
+        return;
+    if (left < piece.len + sizeof CUT - 1) {
+        piece = STR(CUT);
+        l->cut = true;
+    }
+    if (left >= piece.len) {
+        memcpy(l->at + l->len, piece.at, piece.len);
+        l->len += piece.len;
+    }
+}
+
+/* Whoever chose the bytes must not speak to the terminal of whoever reads them. */
+static void put_escaped(struct label *l, struct str value)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < value.len && !l->cut; i++) {
+        unsigned char c = (unsigned char)value.at[i];
+        char hex[] = { '\\', 'x', digits[c >> 4], digits[c & 15] };
+
+        if (c > ' ' && c < 0x7f && c != '\\')
+            put(l, str_of(value.at + i, 1));
+        else
+            put(l, str_of(hex, sizeof hex));
+    }
+}
+
+/* Enough to know it again, and not enough to use it: how it begins, and a hash. */
+static void put_shortened(struct label *l, const struct limiter *limiter, struct str value,
+                          size_t most)
+{
+    char hash[16];
+    int n = snprintf(hash, sizeof hash, CUT "#%08x", (uint32_t)limiter_key(limiter, value));
+
+    put_escaped(l, str_up_to(value, value.len / 2 < most ? value.len / 2 : most));
+    put(l, str_of(hash, (size_t)n));
+}
+
+static void put_address(struct label *l, const struct limit_key *key, const struct exchange *x)
+{
+    struct cidr group = { ip_group(&x->who.address, key->v6_prefix),
+                          ip_is_v4(&x->who.address) ? 128 : (uint8_t)key->v6_prefix };
+    char text[CIDR_TEXT_MAX];
+    size_t n = ip_is_v4(&x->who.address) ? ip_write(text, &group.ip) : cidr_write(text, &group);
+
+    put(l, str_of(text, n));
+}
+
+static void put_source(struct label *l, const struct limit_key *key, const struct limiter *limiter,
+                       const struct key_source *source, struct exchange *x)
+{
+    switch (source->from) {
+    case FROM_NOTHING:
+        return;
+    case FROM_IP:
+        put_address(l, key, x);
+        return;
+    case FROM_ALL:
+        put(l, STR("global"));
+        return;
+    case FROM_ROUTE:
+        put(l, STR("route:"));
+        put_escaped(l, x->pattern);
+        return;
+    case FROM_SERVICE:
+        put(l, STR("service:"));
+        put_escaped(l, x->route->service_name);
+        return;
+    case FROM_CONSUMER:
+        put(l, STR("consumer:"));
+        put_escaped(l, x->who.consumer);
+        return;
+    case FROM_USER:
+        put(l, STR("user:"));
+        put_escaped(l, x->who.user);
+        return;
+    case FROM_API_KEY:
+        put(l, STR("api_key:"));
+        put_shortened(l, limiter, x->who.api_key, SECRET_SHOWN);
+        return;
+    case FROM_HEADER:
+        put(l, STR("header:"));
+        break;
+    case FROM_COOKIE:
+        put(l, STR("cookie:"));
+        break;
+    case FROM_QUERY:
+        put(l, STR("query:"));
+        break;
+    }
+    put_escaped(l, source->name);
+    put(l, STR("="));
+    put_shortened(l, limiter, text_of(source, x),
+                  source->from == FROM_COOKIE ? SECRET_SHOWN : VALUE_SHOWN);
+}
+
+size_t limit_key_text(const struct limit_key *key, const struct limiter *l, struct exchange *x,
+                      char *to, size_t room)
+{
+    struct label label = { .at = to, .room = room };
+
+    for (size_t i = 0; i < key->count; i++) {
+        const struct key_part *part = &key->parts[i];
+        size_t n = 0;
+
+        if (i > 0)
+            put(&label, STR(" "));
+        while (n < part->count && !is_always_there(&part->sources[n]) &&
+               text_of(&part->sources[n], x).len == 0)
+            n++;
+        if (n < part->count)
+            put_source(&label, key, l, &part->sources[n], x);
+        else
+            put_address(&label, key, x);
+    }
+    return label.len;
 }

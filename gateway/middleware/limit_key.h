@@ -40,5 +40,9 @@ bool limit_key_build(struct limit_key *key, struct builder *b, const struct conf
 /* The key of a request under this limiter. */
 enum key_result limit_key_of(const struct limit_key *key, const struct limiter *l,
                              struct exchange *x, uint64_t *out) MUST_USE;
+/* The same for people: "192.0.2.1", "consumer:acme route:/users". Keys, cookies and what else a client says are
+ * shortened and escaped; what does not fit into `room` ends with an ellipsis. No NUL; returns the length. */
+size_t limit_key_text(const struct limit_key *key, const struct limiter *l, struct exchange *x,
+                      char *to, size_t room);
 
 #endif

@@ -18,6 +18,7 @@
 #include "gateway/middleware/limit_answer.h"
 #include "gateway/middleware/limit_ban.h"
 #include "gateway/middleware/limit_key.h"
+#include "gateway/middleware/limit_top.h"
 #include "ratelimit/gcra.h"
 #include "ratelimit/leaky_bucket.h"
 #include "ratelimit/limiter.h"
@@ -154,6 +155,7 @@ struct rate_limit {
     int32_t cost;
     struct str cost_header;
     struct limit_answer answer;
+    struct limit_top top;
 };
 
 /* Of an exchange that was let pass. */
@@ -251,6 +253,8 @@ static const void *prepare(struct builder *b, const void *settings)
     why = make_limiter(r, b, s);
     if (!why)
         why = limit_ban_build(&r->ban, b, state_name(b, &r->key), &s->ban, when_full_of(b));
+    if (!why)
+        why = limit_top_build(&r->top, b, state_name(b, &r->key), &r->limiter);
     if (why) {
         builder_problem(b, "rate: %s", why);
         return NULL;
@@ -285,6 +289,12 @@ static uint32_t ms_up(uint64_t ns)
     return (uint32_t)(ns / NS_PER_MS + (ns % NS_PER_MS != 0));
 }
 
+static void saw(const struct rate_limit *r, struct exchange *x, enum top_kind kind, uint64_t key,
+                uint64_t now_ns)
+{
+    limit_top_saw(&r->top, x, kind, &r->key, &r->limiter, key, now_ns);
+}
+
 static enum verdict on_request(struct exchange *x, struct frame *f)
 {
     const struct rate_limit *r = f->step->prepared;
@@ -303,9 +313,12 @@ static enum verdict on_request(struct exchange *x, struct frame *f)
         return NEXT;
     }
     now_ns = region_now(r->region, exchange_now_ns(x));
-    if (limit_ban_holds(&r->ban, t->key, now_ns, &d))
+    if (limit_ban_holds(&r->ban, t->key, now_ns, &d)) {
+        saw(r, x, TOP_REFUSED, t->key, now_ns);
         return limit_answer_refuse(&r->answer, x, f, &d, d.retry_ns);
+    }
     d = limiter_take(&r->limiter, t->key, r->cost, now_ns);
+    saw(r, x, d.allowed ? TOP_TAKEN : TOP_REFUSED, t->key, now_ns);
     if (!d.allowed) {
         limit_ban_strike(&r->ban, t->key, now_ns);
         return limit_answer_refuse(

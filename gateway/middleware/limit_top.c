@@ -1,0 +1,72 @@
+/* Telling of changes, and noting who was there. */
+#include "gateway/middleware/limit_top.h"
+
+struct str limit_top_describe(struct arena *a, const struct algorithm *algorithm,
+                              const struct limit *limit)
+{
+    char text[LIMIT_TEXT_MAX];
+    struct str rate = str_of(text, limit_write(text, limit));
+
+    if (!algorithm_has_burst(algorithm))
+        rate = str_up_to(rate, str_index(rate, ' '));
+    return str_format(a, "%s %.*s", algorithm->name, STR_ARGS(rate));
+}
+
+/* Once a load, though a limit of the whole gateway is built with each service. */
+static void say_change(struct limit_top *t, struct builder *b, struct str name)
+{
+    uint64_t was = word_peek(&t->words[LIMIT_MEANING]);
+    uint64_t load = word_peek(&region_header(b->region)->reloads) + 1;
+    const struct algorithm *before, *now;
+    struct limit old, new;
+
+    if (was == 0 || was == t->meaning || word_peek(&t->words[LIMIT_NOTED]) == load)
+        return;
+    word_put(&t->words[LIMIT_NOTED], load);
+    if (!limiter_read_meaning(was, &before, &old) || !limiter_read_meaning(t->meaning, &now, &new))
+        return; /* of another binary */
+    builder_warning(b, "the limit %.*s changes from %.*s to %.*s: %s", STR_ARGS(name),
+                    STR_ARGS(limit_top_describe(b->arena, before, &old)),
+                    STR_ARGS(limit_top_describe(b->arena, now, &new)),
+                    before == now ? "what its clients have used still counts"
+                                  : "its state starts afresh");
+}
+
+/* Plain words: whoever reads one of them while another changes shows an old limit for a moment. */
+static void say_what_it_is(const struct limit_top *t)
+{
+    word_put(&t->words[LIMIT_ID], t->id);
+    word_put(&t->words[LIMIT_MEANING], t->meaning);
+}
+
+const char *limit_top_build(struct limit_top *t, struct builder *b, struct str name,
+                            const struct limiter *l)
+{
+    *t = (struct limit_top){ .words = region_table(b->region, TABLE_LIMIT, name,
+                                                   LIMIT_WORDS * sizeof(shared_word)),
+                             .id = limiter_id(l),
+                             .meaning = limiter_meaning(l) };
+    if (!t->words)
+        return "there is no room in the shared memory for its name";
+    if (b->role == BUILD_MASTER)
+        say_change(t, b, name);
+    else
+        say_what_it_is(t);
+    return NULL;
+}
+
+void limit_top_note(const struct limit_top *t, struct exchange *x, enum top_kind kind,
+                    const struct limit_key *who, const struct limiter *l, uint64_t key, uint32_t n,
+                    uint64_t now_ns)
+{
+    struct top *top = &x->local->shared->top;
+    uint32_t seat = x->local->seat;
+    char text[TOP_TEXT];
+
+    /* a reload that was taken back may have left other words */
+    if (UNLIKELY(word_peek(&t->words[LIMIT_MEANING]) != t->meaning))
+        say_what_it_is(t);
+    if (!top_count(top, seat, kind, t->id, key, n, now_ns))
+        top_enter(top, seat, kind, t->id, key, n, now_ns,
+                  str_of(text, limit_key_text(who, l, x, text, sizeof text)));
+}

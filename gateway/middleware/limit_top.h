@@ -1,0 +1,53 @@
+/* What people may want to know of a limit while it works: what it is, whom it refuses, whom it takes.
+ *
+ * Under the limit's name lie a few words in the region: which algorithm and numbers it has. So a load that changes them
+ * can say what becomes of the state, and `sluice limits` shows the limits of whatever runs, not of a file. Who is refused
+ * and taken is noted in the sketches of shm/top.h; a name is only made for who has no place there yet.
+ */
+#ifndef GATEWAY_MIDDLEWARE_LIMIT_TOP_H
+#define GATEWAY_MIDDLEWARE_LIMIT_TOP_H
+
+#include "gateway/exchange/builder.h"
+#include "gateway/exchange/exchange.h"
+#include "gateway/exchange/local.h"
+#include "gateway/exchange/shared.h"
+#include "gateway/middleware/limit_key.h"
+
+/* In a table of kind TABLE_LIMIT, whose name is the limit's. */
+enum limit_word {
+    LIMIT_ID,      /* in the sketches; 0: nobody has used it yet */
+    LIMIT_MEANING, /* limiter_meaning */
+    LIMIT_NOTED,   /* master: the load that has told of a change, in words.reloads + 1 */
+    LIMIT_WORDS = CACHE_LINE / sizeof(shared_word)
+};
+
+/* Const after the build. */
+struct limit_top {
+    shared_word *words;
+    uint64_t id, meaning;
+};
+
+/* NULL, or why it cannot be, for people. `name` is that of the state. The master says what a change does to the state. */
+const char *limit_top_build(struct limit_top *t, struct builder *b, struct str name,
+                            const struct limiter *l) MUST_USE;
+
+/* "token_bucket 100/s burst 200" */
+struct str limit_top_describe(struct arena *a, const struct algorithm *algorithm,
+                              const struct limit *limit);
+
+void limit_top_note(const struct limit_top *t, struct exchange *x, enum top_kind kind,
+                    const struct limit_key *who, const struct limiter *l, uint64_t key, uint32_t n,
+                    uint64_t now_ns);
+
+/* The client with this key has been taken, or refused. `now_ns` is region_now(). */
+static inline void limit_top_saw(const struct limit_top *t, struct exchange *x, enum top_kind kind,
+                                 const struct limit_key *who, const struct limiter *l, uint64_t key,
+                                 uint64_t now_ns)
+{
+    uint32_t n = top_turn(&x->local->shared->top, kind, now_ns);
+
+    if (UNLIKELY(n > 0))
+        limit_top_note(t, x, kind, who, l, key, n, now_ns);
+}
+
+#endif
