@@ -154,7 +154,7 @@ coverage: $(call program,coverage,$(UNIT)) $(if $(MAIN),$B/coverage/sluice) ## b
 run:                  ## build, start three demo services and the gateway, say what to try; Ctrl-C ends all
 	@scripts/run
 
-bench: release        ## CPU per request, rates and latencies beside nginx and haproxy
+bench: release $B/release/test/bench/micro_limits ## CPU per request, rates and latencies beside nginx and haproxy
 	@scripts/install-packages bench
 	@scripts/bench $(ARGS)
 

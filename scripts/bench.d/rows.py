@@ -74,6 +74,9 @@ ROWS = {
                 metric="p99_us", relay=True),
     "two": Row("two workers on two cores, everything on them: requests/s", (Goal("rps", 1.18, "nginx", least=True),),
                service={"workers": 2}, load=("--threads", "2", "--pin"), metric="rps"),
+    "micro": Row("a decision of a limit, the slowest of one word",
+                     (Goal("hot_ns", 50), Goal("shared_ns", 250), Goal("million_ns", 250), Goal("spread", 1.5)),
+                     measure="decisions", metric="hot_ns"),
 }
 
 
@@ -294,6 +297,20 @@ class Bench:
         if not total:
             raise Failed("strace counted nothing")
         return int(total[0][3 if len(total[0]) > 4 else 2]) / sum(report["statuses"].values())
+
+    def decisions(self, _row):
+        """No proxy at work: micro_limits asks the arithmetic itself. Of the algorithms of one word the slowest."""
+        printed = self.stage.run("micro_limits", [self.tools["micro_limits"]], set(self.stage.cores), 120)
+        head, *lines = printed.splitlines()
+        columns = head.split(")", 1)[1].split()
+        figures = {words[0]: dict(zip(columns, map(float, words[1:])))
+                   for words in map(str.split, lines) if len(words) == len(columns) + 1}
+        for line in (head, *lines[:len(figures)]):
+            self.say(f"  {line}")
+        one_word = [f for name, f in figures.items() if name != "sliding_log"]
+        first = figures["token_bucket"]
+        worst = {f"{column}_ns": max(f[column] for f in one_word) for column in columns}
+        return {"sluice": [worst | {"errors": 0, "spread": max(f[c] / first[c] for f in one_word for c in columns)}]}
 
     def run(self, row):
         return getattr(self, {"memory": "memory_after"}.get(row.measure, row.measure))(row)
