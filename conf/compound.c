@@ -1,4 +1,4 @@
-/* The types of values that hold other values: lists, maps of text, blocks. */
+/* The types of values that hold other values: lists, maps of text or of blocks, blocks. */
 #include "conf/read.h"
 
 /* ---- lists ---- */
@@ -108,6 +108,63 @@ static void print_pairs(const struct conf_key *key, const void *field, FILE *to)
     fputc('}', to);
 }
 
+/* ---- maps of blocks ---- */
+
+#define NAME_MAX_LEN 64
+
+/* A word, since it is said in places where a blank would end it. */
+static bool read_name(const struct conf_node *n, struct str *name, struct arena *a,
+                      struct conf_problems *p)
+{
+    if (n->key.len == 0 || n->key.len > NAME_MAX_LEN)
+        return conf_problem(p, n, "a name has 1 to %d bytes", NAME_MAX_LEN);
+    for (size_t i = 0; i < n->key.len; i++)
+        if ((unsigned char)n->key.at[i] <= 0x20 || n->key.at[i] == 0x7f)
+            return conf_problem(p, n, "a name is a word without blanks");
+    *name = str_keep(a, n->key);
+    return true;
+}
+
+static bool read_map_of(const struct conf_key *key, const struct conf_node *n, void *field,
+                        struct arena *a, struct conf_problems *p)
+{
+    const struct conf_element *e = key->arg;
+    struct conf_key item = key_of_item(key);
+    struct conf_list list = { .count = n->count };
+    bool good;
+    char *to;
+
+    if (n->kind != CONF_MAP && !conf_node_is_empty(n))
+        return conf_misfit(key, n, p);
+    good = count_fits(e, n, n->count, p);
+    list.items = to = n->count ? arena_take(a, n->count * e->size) : NULL;
+    CONF_EACH (n, child) {
+        good &= read_name(child, (struct str *)(void *)(to + e->name_at), a, p);
+        good &= read_item(&item, child, to, a, p);
+        to += e->size;
+    }
+    if (good)
+        *(struct conf_list *)field = list;
+    return good;
+}
+
+static void print_map_of(const struct conf_key *key, const void *field, FILE *to)
+{
+    const struct conf_list *list = field;
+    const struct conf_element *e = key->arg;
+    struct conf_key item = key_of_item(key);
+    const char *at = list->items;
+
+    fputc('{', to);
+    for (size_t i = 0; i < list->count; i++, at += e->size) {
+        fputs(i ? ", " : "", to);
+        conf_print_text(*(const struct str *)(const void *)(at + e->name_at), to);
+        fputs(": ", to);
+        item.type->print(&item, at, to);
+    }
+    fputc('}', to);
+}
+
 /* ---- blocks ---- */
 
 static bool read_block(const struct conf_key *key, const struct conf_node *n, void *field,
@@ -140,4 +197,6 @@ const struct conf_type conf_type_list_of = { "list", "a list", sizeof(struct con
                                              read_list_of, print_list_of };
 const struct conf_type conf_type_pairs = { "map", "a map of text to text", sizeof(struct conf_list),
                                            read_pairs, print_pairs };
+const struct conf_type conf_type_map_of = { "map", "a map of names to blocks",
+                                            sizeof(struct conf_list), read_map_of, print_map_of };
 const struct conf_type conf_type_block = { "block", "a map of keys", 0, read_block, print_block };

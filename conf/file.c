@@ -257,10 +257,9 @@ static uint64_t combine(uint64_t a, uint64_t b)
 /* What every service inherits. */
 static uint64_t inherited_hash(struct conf_file *f)
 {
-    static const char *const keys[] = {
-        "limits",        "timeouts", "upstream_pool", "client_ip",
-        "shared_memory", "errors",   "metrics",       "middleware"
-    };
+    static const char *const keys[] = { "limits",        "timeouts", "upstream_pool", "client_ip",
+                                        "shared_memory", "errors",   "metrics",       "middleware",
+                                        "stores",        "plans" };
     uint64_t sum = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)

@@ -114,12 +114,27 @@ const struct conf_type conf_type_listen = {
 
 /* ---- services ---- */
 
+bool conf_read_host(struct str text, uint16_t default_port, struct conf_host *to, struct arena *a)
+{
+    struct str port, host = cut_port(text, &port);
+    char ip[CIDR_TEXT_MAX];
+
+    *to = (struct conf_host){ .port = default_port };
+    if (host.len < text.len && !read_port(port, 1, &to->port))
+        return false;
+    to->is_ip = ip_read(host, &to->ip);
+    if (!to->is_ip && !is_host_name(host))
+        return false;
+    to->host = to->is_ip ? str_keep(a, str_of(ip, ip_write(ip, &to->ip))) : lower(host, a);
+    return true;
+}
+
 static bool read_url(const struct conf_key *key, const struct conf_node *n, void *field,
                      struct arena *a, struct conf_problems *p)
 {
-    struct conf_url url = { .port = 80 };
-    struct str rest, host, port;
-    char text[CIDR_TEXT_MAX];
+    struct conf_host at;
+    struct conf_url url;
+    struct str rest;
 
     if (n->kind != CONF_SCALAR)
         return conf_misfit(key, n, p);
@@ -133,21 +148,15 @@ static bool read_url(const struct conf_key *key, const struct conf_node *n, void
     if (str_index(rest, '/') < rest.len || str_index(rest, '?') < rest.len)
         return conf_problem(p, n,
                             "must have no path: the service sees the path that the client sent");
-    host = cut_port(rest, &port);
-    if (host.len < rest.len && !read_port(port, 1, &url.port))
+    if (!conf_read_host(rest, 80, &at, a))
         return conf_misfit(key, n, p);
-    url.text = str_keep(a, n->text);
-    url.is_ip = ip_read(host, &url.ip);
-    if (!url.is_ip && !is_host_name(host))
-        return conf_misfit(key, n, p);
-    if (url.is_ip) {
-        url.host = str_keep(a, str_of(text, ip_write(text, &url.ip)));
-        url.authority = str_format(a, ip_is_v4(&url.ip) ? "%.*s:%u" : "[%.*s]:%u",
-                                   STR_ARGS(url.host), url.port);
-    } else {
-        url.host = lower(host, a);
-        url.authority = str_format(a, "%.*s:%u", STR_ARGS(url.host), url.port);
-    }
+    url = (struct conf_url){ .text = str_keep(a, n->text),
+                             .host = at.host,
+                             .port = at.port,
+                             .is_ip = at.is_ip,
+                             .ip = at.ip };
+    url.authority = str_format(a, at.is_ip && !ip_is_v4(&at.ip) ? "[%.*s]:%u" : "%.*s:%u",
+                               STR_ARGS(url.host), url.port);
     *(struct conf_url *)field = url;
     return true;
 }

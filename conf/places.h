@@ -25,6 +25,15 @@
 #define CONF_FIELD_exact_path struct conf_route
 #define CONF_FIELD_path_below struct conf_route
 
+/* host[:port], where host is a name, an IPv4 address or an IPv6 address in brackets. */
+struct conf_host {
+    struct str host; /* without brackets, lower case; an address in one spelling */
+    uint16_t port;   /* `port` if none is said */
+    bool is_ip;
+    struct ip ip;
+};
+bool conf_read_host(struct str text, uint16_t port, struct conf_host *to, struct arena *a) MUST_USE;
+
 extern const struct conf_type conf_type_listen, conf_type_url, conf_type_own_path, conf_type_host,
     conf_type_method, conf_type_log_to, conf_type_exact_path, conf_type_path_below;
 

@@ -114,7 +114,8 @@ static void read_default(const struct conf_schema *s, const struct conf_key *key
     if (str_equal(scalar.text, STR("[]")) || str_equal(scalar.text, STR("{}"))) {
         scalar.kind = scalar.text.at[0] == '[' ? CONF_LIST : CONF_MAP;
         scalar.text = STR_NONE;
-    } else if (key->init[0] == '[' || (key->init[0] == '{' && key->type == &conf_type_pairs)) {
+    } else if (key->init[0] == '[' || (key->init[0] == '{' && (key->type == &conf_type_pairs ||
+                                                               key->type == &conf_type_map_of))) {
         tree = conf_tree_read(STR("default"), scalar.text, &conf_env_none, &p);
         n = conf_tree_root(tree);
     }

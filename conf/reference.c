@@ -15,6 +15,9 @@ static void describe(const struct conf_key *key, FILE *to)
     if (type == &conf_type_list_of) {
         fprintf(to, "list of %s", e->type == &conf_type_block ? "blocks" : e->type->name);
         names = e->type == &conf_type_one_of ? e->arg : NULL;
+    } else if (type == &conf_type_map_of) {
+        fputs("map of blocks", to);
+        names = NULL;
     } else if (type == &conf_type_one_of || type == &conf_type_some_of) {
         fprintf(to, "%s", type == &conf_type_one_of ? "" : "list of ");
     } else {
@@ -53,6 +56,8 @@ static const struct conf_schema *inner(const struct conf_key *key)
 
     if (key->type == &conf_type_block)
         return key->arg;
+    if (key->type == &conf_type_map_of)
+        return e->arg;
     return key->type == &conf_type_list_of && e->type == &conf_type_block ? e->arg : NULL;
 }
 
@@ -85,7 +90,9 @@ static void put_rows(const struct conf_schema *s, const char *above, FILE *to)
         if (!within)
             continue;
         snprintf(way, sizeof way, "%s%s%s.", above, key->name,
-                 key->type == &conf_type_block ? "" : "[]");
+                 key->type == &conf_type_list_of  ? "[]"
+                 : key->type == &conf_type_map_of ? ".NAME"
+                                                  : "");
         put_rows(within, way, to);
     }
 }
@@ -200,6 +207,30 @@ static void indent(unsigned depth, FILE *to)
 }
 
 static void print_keys(const struct conf_schema *s, const void *settings,
+                       const struct sources *from, unsigned depth, FILE *to);
+
+/* Each block by itself: one secret in one of them hides no other. */
+static void print_entries(const struct conf_key *key, const struct conf_list *list,
+                          const struct sources *from, unsigned depth, FILE *to)
+{
+    const struct conf_element *e = key->arg;
+    const char *at = list->items;
+
+    fputs(list->count ? "\n" : " {}\n", to);
+    for (size_t i = 0; i < list->count; i++, at += e->size) {
+        struct str name = *(const struct str *)(const void *)(at + e->name_at);
+        struct sources here = { .service = from->service };
+
+        for (size_t n = 0; n < LAYERS_MAX; n++)
+            here.layers[n] = conf_node_get(from->layers[n], name);
+        indent(depth, to);
+        conf_print_text(name, to);
+        fputs(":\n", to);
+        print_keys(e->arg, at, &here, depth + 1, to);
+    }
+}
+
+static void print_keys(const struct conf_schema *s, const void *settings,
                        const struct sources *from, unsigned depth, FILE *to)
 {
     for (const struct conf_key *key = s->keys; key && key->name; key++) {
@@ -210,6 +241,11 @@ static void print_keys(const struct conf_schema *s, const void *settings,
         if (key->type == &conf_type_block) {
             fputc('\n', to);
             print_keys(key->arg, (const char *)settings + key->offset, &here, depth + 1, to);
+            continue;
+        }
+        if (key->type == &conf_type_map_of && !(key->flags & CONF_SECRET)) {
+            print_entries(key, (const void *)((const char *)settings + key->offset), &here,
+                          depth + 1, to);
             continue;
         }
         fputc(' ', to);

@@ -57,7 +57,7 @@ struct conf_key {
      * keys do. */
     const char *init;
     const char *doc; /* one or two sentences, unit included */
-    const void *arg; /* RANGE, NAMES, ELEMENT or the struct conf_schema of a block */
+    const void *arg; /* RANGE, NAMES, ELEMENT, ENTRIES or the struct conf_schema of a block */
     /* A short spelling allowed in a service ("rate_limit_rps"), and how that is read if not like the long one. */
     const char *flat;
     const struct conf_type *flat_type;
@@ -100,6 +100,7 @@ struct conf_pair {
  *   prefix    10.0.0.0/8 or an address
  *   list_of   arg = ELEMENT(...); one value alone is a list of one
  *   pairs     a map of text to text; its items are struct conf_pair
+ *   map_of    arg = ENTRIES(...): a map of names to blocks; its items are the blocks' structs, each with its `name`
  *   block     a nested struct; arg: its struct conf_schema
  */
 #define CONF_FIELD_text       struct str
@@ -117,12 +118,13 @@ struct conf_pair {
 #define CONF_FIELD_prefix     struct cidr
 #define CONF_FIELD_list_of    struct conf_list
 #define CONF_FIELD_pairs      struct conf_list
+#define CONF_FIELD_map_of     struct conf_list
 #define CONF_FIELD_block      char
 
 extern const struct conf_type conf_type_text, conf_type_word, conf_type_uint, conf_type_boolean,
     conf_type_size, conf_type_duration, conf_type_seconds, conf_type_rate, conf_type_per_second,
     conf_type_share, conf_type_one_of, conf_type_some_of, conf_type_prefix, conf_type_list_of,
-    conf_type_pairs, conf_type_block;
+    conf_type_pairs, conf_type_map_of, conf_type_block;
 
 struct conf_range {
     uint64_t from, to;
@@ -134,6 +136,7 @@ struct conf_element {
     const void *arg;
     size_t size;
     size_t at_least, at_most; /* at_most 0: any number */
+    size_t name_at;           /* with ENTRIES: of the struct str that gets the name */
 };
 
 #define RANGE(from, to) (&(const struct conf_range){ (from), (to) })
@@ -146,6 +149,14 @@ struct conf_element {
 #define ELEMENT_BLOCK(schema, bytes, ...)                                                          \
     (&(const struct conf_element){                                                                 \
         .type = &conf_type_block, .arg = (schema), .size = (bytes), __VA_ARGS__ })
+/* A map of names to blocks: ENTRIES(&plan_schema, conf_plan), where struct conf_plan has a member struct str name. */
+#define ENTRIES(schema, tag, ...)                                                                  \
+    (&(const struct conf_element){ .type = &conf_type_block,                                       \
+                                   .arg = (schema),                                                \
+                                   .size = sizeof(struct tag),                                     \
+                                   .name_at =                                                      \
+                                       offsetof(struct tag, name) + CONF_FITS(tag, name, text),    \
+                                   __VA_ARGS__ })
 
 /* 0, or an error at compile time when the field is not of the size that the type writes. */
 #define CONF_FITS(tag, member, kind)                                                               \

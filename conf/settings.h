@@ -20,7 +20,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf/plan.h"
 #include "conf/schema.h"
+#include "conf/store.h"
 
 /* ---- middlewares in use ---- */
 
@@ -193,12 +195,14 @@ struct conf_globals {
     struct conf_limits limits;
     struct conf_timeouts timeouts;
     struct conf_pool upstream_pool;
+    struct conf_stores stores;
     struct conf_shared_memory shared_memory;
     struct conf_logging logging;
     struct conf_metrics metrics;
     struct conf_health health;
     struct conf_errors errors;
     struct conf_unmatched unmatched;
+    struct conf_list plans;  /* of struct conf_plan */
     struct conf_steps steps; /* `middleware:` of the whole gateway, for every request */
 };
 

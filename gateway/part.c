@@ -1,7 +1,7 @@
 /* A service's share of a snapshot. */
 #include "gateway/part.h"
 
-#include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 
 #include "gateway/base/hash.h"
@@ -12,6 +12,7 @@
 #include "gateway/handlers/metrics_page.h"
 #include "gateway/handlers/proxy.h"
 #include "gateway/handlers/static_reply.h"
+#include "gateway/names.h"
 
 /* ---- parts ------------------------------------------------------------------------------------ */
 
@@ -43,43 +44,7 @@ struct part *part_new(uint64_t hash)
     return p;
 }
 
-/* ---- names ------------------------------------------------------------------------------------ */
-
-static size_t ask_the_system(struct str host, struct ip *ips, size_t room)
-{
-    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found, *a;
-    struct arena scratch;
-    size_t n = 0;
-
-    arena_init(&scratch, NULL);
-    if (getaddrinfo(str_keep_z(&scratch, host), NULL, &hints, &found) == 0) {
-        for (a = found; a && n < room; a = a->ai_next)
-            if (ip_of_sockaddr(a->ai_addr, &ips[n]))
-                n++;
-        freeaddrinfo(found);
-    }
-    arena_free(&scratch);
-    return n;
-}
-
-/* The addresses of a name: the master asks and writes them down, a worker reads them. */
-static bool resolve(struct builder *b, struct str host, struct ip *ips, size_t room, size_t *count)
-{
-    struct str known;
-
-    if (!bundle_get(b->bundle, BUNDLE_ADDRESSES, host, &known)) {
-        if (b->role != BUILD_MASTER)
-            return false;
-        *count = ask_the_system(host, ips, room);
-        bundle_put(b->bundle, BUNDLE_ADDRESSES, host,
-                   str_of((const char *)ips, *count * sizeof *ips));
-        return *count > 0;
-    }
-    *count = known.len / sizeof *ips < room ? known.len / sizeof *ips : room;
-    if (*count)
-        memcpy(ips, known.at, *count * sizeof *ips);
-    return *count > 0;
-}
+/* ---- a service -------------------------------------------------------------------------------- */
 
 static void set_address(struct endpoint_address *to, const struct ip *ip, uint16_t port)
 {
@@ -96,8 +61,6 @@ static void set_address(struct endpoint_address *to, const struct ip *ip, uint16
     memcpy(&v6->sin6_addr, ip->at, 16);
     to->len = sizeof *v6;
 }
-
-/* ---- a service -------------------------------------------------------------------------------- */
 
 /* An endpoint is known by value: its name, and what that stands for now. */
 static uint64_t endpoint_id(struct region *r, struct str authority, const struct ip *ips,
@@ -119,11 +82,10 @@ static void build_endpoint(struct builder *b, const struct conf_url *url, struct
     e->authority = url->authority;
     if (url->is_ip)
         ips[0] = url->ip;
-    else if (!resolve(b, url->host, ips, ENDPOINT_ADDRESSES, &count)) {
+    else if (!names_resolve(b->bundle, b->role, url->host, ips, ENDPOINT_ADDRESSES, &count)) {
         builder_warning(b,
                         "the name %.*s has no address now: its requests will be answered with 502",
                         STR_ARGS(url->host));
-        count = 0;
     }
     for (size_t i = 0; i < count; i++)
         set_address(&e->addresses[i], &ips[i], url->port);
@@ -277,8 +239,7 @@ bool part_addresses_stand(struct builder *b, const struct part *p)
     for (size_t i = 0; i < p->conf->urls.count; i++) {
         if (urls[i].is_ip)
             continue;
-        if (!resolve(b, urls[i].host, ips, ENDPOINT_ADDRESSES, &count))
-            count = 0;
+        (void)names_resolve(b->bundle, b->role, urls[i].host, ips, ENDPOINT_ADDRESSES, &count);
         if (p->service.endpoints[i].id != endpoint_id(b->region, urls[i].authority, ips, count))
             return false;
     }

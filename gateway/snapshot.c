@@ -10,6 +10,7 @@
 #include "gateway/catalog.h"
 #include "gateway/exchange/router.h"
 #include "gateway/exchange/shared.h"
+#include "gateway/names.h"
 
 enum build_phase {
     BUILD_TREE,
@@ -32,7 +33,8 @@ struct snapshot_build {
     struct conf_tree *tree;
     struct conf_file *file;
     struct router_builder *router;
-    uint32_t next; /* service, or part whose routes are added          */
+    uint64_t stores; /* a hash of where they are */
+    uint32_t next;   /* service, or part whose routes are added          */
 };
 
 /* ---- parts ----------------------------------------------------------------------------------- */
@@ -251,6 +253,9 @@ static void read_globals(struct snapshot *s)
     if (previous && b->problems.errors == 0)
         conf_keep_at_start(previous->globals, (struct conf_globals *)(uintptr_t)s->globals,
                            &s->arena, &b->problems);
+    b->stores =
+        names_of_stores(b->bundle, b->role, (struct conf_stores *)(uintptr_t)&s->globals->stores,
+                        &s->arena, &b->problems);
     s->part_count = 0;
     s->parts = ARENA_ARRAY(&s->arena, struct part *, conf_service_count(b->file) + 1);
     b->shared = shared_open(b->region, b->role == BUILD_MASTER ? s->globals : NULL);
@@ -280,7 +285,7 @@ static struct part *part_before(struct snapshot *s, uint32_t i, uint64_t hash)
 
 static void take_service(struct snapshot *s, uint32_t i)
 {
-    uint64_t hash = conf_service_hash(s->build->file, i);
+    uint64_t hash = conf_service_hash(s->build->file, i) + s->build->stores;
     struct part *p = part_before(s, i, hash);
 
     if (p) {

@@ -4,6 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "conf/read.h"
+#include "conf/settings.h"
+
 void *builder_table(struct builder *b, enum table_kind kind, const char *word, size_t size)
 {
     struct str name = str_format(b->arena, "%s/%.*s/%.*s", word, STR_ARGS(b->service_name),
@@ -13,6 +16,40 @@ void *builder_table(struct builder *b, enum table_kind kind, const char *word, s
     if (!table)
         builder_problem(b, "no room for the shared table %.*s of %zu bytes", STR_ARGS(name), size);
     return table;
+}
+
+static const char *offer_redis(const void *from, size_t i)
+{
+    const struct builder *b = from;
+    const struct conf_redis *all = b->globals->stores.redis.items;
+
+    return i < b->globals->stores.redis.count ? str_keep_z(b->arena, all[i].name) : NULL;
+}
+
+const struct conf_redis *builder_redis(struct builder *b, struct str store)
+{
+    const struct conf_redis *found;
+    const char *hint;
+    struct str name;
+
+    if (!str_starts(store, STR("redis:"))) {
+        builder_problem(b,
+                        "store: must be redis:NAME, where NAME is one of stores.redis, is "
+                        "\"%.*s\"",
+                        STR_ARGS(store));
+        return NULL;
+    }
+    name = str_from_index(store, 6);
+    found = conf_redis_named(&b->globals->stores, name);
+    if (found)
+        return found;
+    hint = conf_nearest(name, offer_redis, b);
+    if (hint)
+        builder_problem(b, "store: there is no stores.redis.%.*s; did you mean \"redis:%s\"?",
+                        STR_ARGS(name), hint);
+    else
+        builder_problem(b, "store: there is no stores.redis.%.*s", STR_ARGS(name));
+    return NULL;
 }
 
 static void report(struct builder *b, enum conf_severity severity, const char *format, va_list args)

@@ -21,6 +21,7 @@ struct bundle;
 enum build_role { BUILD_MASTER, BUILD_WORKER, BUILD_CARETAKER /* the globals only */ };
 
 struct conf_globals;
+struct conf_redis;
 struct shared;
 
 struct builder {
@@ -41,6 +42,9 @@ struct builder {
  * has been reported (the region is full). */
 void *builder_table(struct builder *b, enum table_kind kind, const char *word,
                     size_t size) MUST_USE;
+/* The store that a setting names ("redis:main"), its names resolved. Lives as long as the build: a step keeps what it needs of
+ * it in b->arena. NULL: there is none, and a problem has been reported. */
+const struct conf_redis *builder_redis(struct builder *b, struct str store) MUST_USE;
 /* An error at the place of the step: fails the load. Always returns false. */
 bool builder_problem(struct builder *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void builder_warning(struct builder *b, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -22,6 +22,9 @@ static char *printed(void)
     "port: 8081\n"                                                                                 \
     "listeners: [{name: b, address: 'unix:/x'}]\n"                                                 \
     "process: {workers: 2, user: '${DB_PASSWORD}'}\n"                                              \
+    "stores: {redis: {main: {urls: 'redis://h:1/2', password: '${DB_PASSWORD}', timeout: 7ms}, "   \
+    "b: {urls: h, password: unseen}}}\n"                                                           \
+    "plans: {free: {rate: 60/m, burst: 20, quota: 10000/d}, gold: 200/s}\n"                        \
     "middleware: [metrics]\n"                                                                      \
     "middleware_config:\n"                                                                         \
     "  auth_apikey: {valid_keys: [not-to-be-seen]}\n"                                              \
@@ -46,6 +49,12 @@ START_TEST(test_effective_values_show_layers_and_hide_secrets)
     ck_assert_ptr_nonnull(strstr(text, "\nport: \":8081\"\n"));
     ck_assert_ptr_nonnull(strstr(text, "\n  user: \"***\"\n"));
     ck_assert_ptr_nonnull(strstr(text, "valid_keys: \"***\"\n"));
+    ck_assert_ptr_nonnull(strstr(text, "    main:\n      urls: [\"redis://h:1/2\"]\n"));
+    ck_assert_ptr_nonnull(strstr(text, "      password: \"***\"\n"));
+    ck_assert_ptr_null(strstr(text, "unseen"));
+    ck_assert_ptr_nonnull(strstr(text, "      timeout: 7ms\n"));
+    ck_assert_ptr_nonnull(strstr(text, "\nplans:\n  free:\n    rate: 60/m\n    burst: 20\n"));
+    ck_assert_ptr_nonnull(strstr(text, "    quota: 10000/d\n"));
     ck_assert_ptr_null(strstr(text, "hunter2"));
     ck_assert_ptr_null(strstr(text, "not-to-be-seen"));
     ck_assert_ptr_nonnull(strstr(text, "rate: 5/m\n"));
@@ -102,6 +111,10 @@ START_TEST(test_the_reference_names_every_key_with_its_default)
         "| `logging.access[].format` | json | `json` |",
         "| `services[].urls` | list of URL | required |",
         "| `services[].routes[].path` | path | required |",
+        "| `stores.redis` | map of blocks | `{}` |",
+        "| `stores.redis.NAME.urls` | list of Redis URL | required |",
+        "| `stores.redis.NAME.outage.retry_every` | duration | `1s` |",
+        "| `plans.NAME.quota` | quota | `none` |",
         "| `metrics.names` | list of s1, s3, native | `[s1, s3, native]` |",
         "### rate_limit\n",
         "| `rate` | rate | `100/s` | Requests each client may make, on average. Short spelling in "

@@ -5,6 +5,11 @@
 #include "conf/read.h"
 #include "test/unit/conf/reading.h"
 
+struct named {
+    struct str name;
+    uint64_t number;
+};
+
 struct all {
     struct str text, word;
     uint64_t uint, size, duration, seconds, share, some_of;
@@ -12,7 +17,7 @@ struct all {
     struct number_rate rate, per_second;
     int one_of;
     struct cidr prefix;
-    struct conf_list list_of, pairs;
+    struct conf_list list_of, pairs, map_of;
     struct conf_url url;
     struct str listen, host, method, own_path;
     struct conf_log_to log_to, silent;
@@ -20,6 +25,14 @@ struct all {
 };
 
 #define NAMED NAMES("one", "two", "three")
+
+static const struct conf_key named_keys[] = {
+    KEY(named, number, uint, "7", ""),
+    KEY_END,
+};
+static const struct conf_schema named_schema = { .name = "named",
+                                                 .size = sizeof(struct named),
+                                                 .keys = named_keys };
 
 static const struct conf_key keys[] = {
     KEY(all, text, text, "some: text, with \"quotes\" and ${no} name", ""),
@@ -37,6 +50,8 @@ static const struct conf_key keys[] = {
     KEY(all, prefix, prefix, "10.0.0.0/8", ""),
     KEY(all, list_of, list_of, "[a, 'b, c', \"\"]", "", .arg = ELEMENT(text)),
     KEY(all, pairs, pairs, "{a: b, 'c: d': \"e\\n\"}", ""),
+    KEY(all, map_of, map_of, "{a: {number: 5}, 'b:c': {}}", "",
+        .arg = ENTRIES(&named_schema, named, .at_most = 2)),
     KEY(all, url, url, "http://[::1]:8080", ""),
     KEY(all, listen, listen, "8080", ""),
     KEY(all, host, host, "*.Example.com", ""),
@@ -104,6 +119,7 @@ START_TEST(test_values_are_what_they_say)
 {
     struct all *all = ARENA_NEW(&arena, struct all);
     const struct conf_pair *pair;
+    const struct named *named;
 
     conf_read_defaults(&schema, all, &arena);
     ck_assert_text(all->text, "some: text, with \"quotes\" and ${no} name");
@@ -124,6 +140,12 @@ START_TEST(test_values_are_what_they_say)
     pair = all->pairs.items;
     ck_assert_text(pair[1].name, "c: d");
     ck_assert_text(pair[1].value, "e\n");
+    ck_assert_uint_eq(all->map_of.count, 2);
+    named = all->map_of.items;
+    ck_assert_text(named[0].name, "a");
+    ck_assert_uint_eq(named[0].number, 5);
+    ck_assert_text(named[1].name, "b:c");
+    ck_assert_uint_eq(named[1].number, 7);
     ck_assert_text(all->listen, ":8080");
     ck_assert_text(all->host, "*.example.com");
     ck_assert_int_eq(all->log_to.sink, CONF_SINK_FILE);

@@ -73,6 +73,78 @@ START_TEST(test_the_clock_for_waiting_never_goes_back_and_the_wall_is_this_centu
 }
 END_TEST
 
+/* NULL: no such moment. */
+static const struct {
+    const char *text, *iso;
+} moments[] = {
+    { "2027-01-01", "2027-01-01T00:00:00.000Z" },
+    { "1970-01-01", "1970-01-01T00:00:00.000Z" },
+    { "2028-02-29", "2028-02-29T00:00:00.000Z" },
+    { "2000-02-29T23:59:59Z", "2000-02-29T23:59:59.000Z" },
+    { "2027-01-01t01:02:03z", "2027-01-01T01:02:03.000Z" },
+    { "2027-01-01 01:02:03Z", "2027-01-01T01:02:03.000Z" },
+    { "2027-01-01T00:00:00+02:00", "2026-12-31T22:00:00.000Z" },
+    { "2026-12-31T22:00:00-02:30", "2027-01-01T00:30:00.000Z" },
+    { "2027-01-01T00:00:00.25Z", "2027-01-01T00:00:00.250Z" },
+    { "2027-01-01T00:00:00.9999999999999Z", "2027-01-01T00:00:00.999Z" },
+    { "2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000Z" }, /* it was one */
+    { "2100-02-29", NULL },
+    { "2027-02-29", NULL },
+    { "2027-13-01", NULL },
+    { "2027-00-01", NULL },
+    { "2027-01-32", NULL },
+    { "2027-01-00", NULL },
+    { "1969-12-31", NULL },
+    { "2501-01-01", NULL },
+    { "1970-01-01T00:00:00+00:01", NULL },
+    { "2027-1-1", NULL },
+    { "27-01-01", NULL },
+    { "2027-01-01T", NULL },
+    { "2027-01-01T24:00:00Z", NULL },
+    { "2027-01-01T00:60:00Z", NULL },
+    { "2027-01-01T00:00:61Z", NULL },
+    { "2027-01-01T00:00:00", NULL }, /* of which zone? */
+    { "2027-01-01T00:00:00.Z", NULL },
+    { "2027-01-01T00:00:00+2:00", NULL },
+    { "2027-01-01T00:00:00+24:00", NULL },
+    { "2027-01-01T00:00:00Zz", NULL },
+    { "2027-01-01 ", NULL },
+    { "tomorrow", NULL },
+    { "", NULL },
+};
+
+START_TEST(test_a_moment_is_read_as_rfc_3339_writes_it)
+{
+    struct date_cache c = { 0 };
+    uint64_t ns;
+    bool good = date_read(str_from(moments[_i].text), &ns);
+
+    ck_assert_msg(good == (moments[_i].iso != NULL), "%s", moments[_i].text);
+    if (good)
+        ck_assert_msg(str_equal(date_iso(&c, ns), str_from(moments[_i].iso)), "%s is %.*s",
+                      moments[_i].text, STR_ARGS(date_iso(&c, ns)));
+}
+END_TEST
+
+START_TEST(test_every_moment_that_is_written_reads_back_as_the_same)
+{
+    char text[DATE_TEXT_MAX];
+    struct random r;
+
+    random_seed_with(&r, 3);
+    for (unsigned i = 0; i < 20000; i++) {
+        uint64_t ns = random_below(&r, 16725225600) / (i % 2 ? 1 : 86400) * (i % 2 ? 1 : 86400) *
+                      NS_PER_S,
+                 again;
+        size_t len = date_write(text, ns);
+
+        ck_assert_uint_eq(len, i % 2 && ns / NS_PER_S % 86400 ? 20 : 10);
+        ck_assert(date_read(str_of(text, len), &again));
+        ck_assert_uint_eq(again, ns);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("date");
@@ -85,6 +157,8 @@ int main(void)
     tcase_add_test(t, test_any_moment_is_what_the_c_library_says);
     tcase_add_test(t, test_within_a_second_only_the_milliseconds_change);
     tcase_add_test(t, test_the_clock_for_waiting_never_goes_back_and_the_wall_is_this_century);
+    tcase_add_loop_test(t, test_a_moment_is_read_as_rfc_3339_writes_it, 0, ARRAY_LEN(moments));
+    tcase_add_test(t, test_every_moment_that_is_written_reads_back_as_the_same);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
