@@ -1,0 +1,54 @@
+/* The shares of a node: remote.h's words in shared cells, by client. Here is the only loop that changes such a word.
+ *
+ * A process may be killed between any two instructions: what it had been granted and not written is lost, and counts as
+ * taken until Redis has forgotten it. Beside the word, unguarded, lies a note that is only advice: a wrong one costs a
+ * question too many or too few, never a token.
+ *
+ * Never blocks, never fails: who finds no cell has no share, and asks for each request. Processes: any number at once.
+ */
+#ifndef RATELIMIT_SHARES_H
+#define RATELIMIT_SHARES_H
+
+#include "ratelimit/limiter.h"
+#include "ratelimit/remote.h"
+
+/* Const once made; may be copied, as whoever asks does: an answer may come when its snapshot is gone. */
+struct shares {
+    struct remote remote;
+    struct cells cells;
+    uint64_t salt; /* of the limit: a key of the limiter is another one here */
+    uint64_t tag;
+    bool evict;
+};
+
+/* name     of the limit, as with limiter_init */
+void shares_init(struct shares *s, const struct region_header *h, const struct cells *cells,
+                 struct str name, const struct remote *remote, enum when_full when_full);
+
+/* key      limiter_key of the client; now_ns as with limiter_take */
+void shares_take(const struct shares *s, uint64_t key, uint64_t cost, uint64_t now_ns,
+                 struct remote_taking *out);
+void shares_give_back(const struct shares *s, uint64_t key, uint64_t count, uint64_t at_ns,
+                      uint64_t now_ns);
+void shares_grant(const struct shares *s, uint64_t key, uint64_t asked_ns, uint64_t now_ns,
+                  const struct remote_answer *a);
+
+/* How many to ask for, see remote_want; others are told that somebody asks until then. 0: no need, or, when nobody waits
+ * (needed is 0), a colleague asks already. */
+uint64_t shares_want(const struct shares *s, uint64_t key, uint64_t gateways, uint64_t needed,
+                     uint64_t now_ns, uint64_t until_ns);
+/* What Redis had left when it was asked last. */
+uint64_t shares_left(const struct shares *s, uint64_t key, uint64_t now_ns);
+
+/* How many gateways there are. A word in a cell of its own, which also says who asks next. `store`: of the prefix. */
+struct gateways {
+    struct cells cells;
+    uint64_t key, tag;
+};
+void gateways_init(struct gateways *g, const struct region_header *h, const struct cells *cells,
+                   struct str store);
+/* As last seen; 0: unknown. *is_due: it is this caller's turn to ask, and nobody else's for `every_ns`. */
+uint64_t gateways_count(const struct gateways *g, uint64_t now_ns, uint64_t every_ns, bool *is_due);
+void gateways_seen(const struct gateways *g, uint64_t count, uint64_t now_ns);
+
+#endif
