@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "gateway/base/digest.h"
 #include "gateway/http/octets.h"
 
 enum source {
@@ -183,12 +184,18 @@ struct spelling {
 
 #define VALUE_MAX 63 /* of a value as it is; of a longer one, its hash */
 
+/* l    whose hash stands for what is long; NULL: one that is the same everywhere */
 static void spell(struct spelling *s, const struct limiter *l, enum source from, struct str value)
 {
+    struct digest digest;
     uint64_t hash;
 
     s->at[s->len++] = (char)from;
-    if (value.len > VALUE_MAX) {
+    if (value.len > VALUE_MAX && !l) {
+        digest = digest_of(value);
+        value = str_of((const char *)digest.at, sizeof digest.at);
+        s->at[s->len++] = VALUE_MAX + 2;
+    } else if (value.len > VALUE_MAX) {
         hash = limiter_key(l, value);
         value = str_of((const char *)&hash, sizeof hash);
         s->at[s->len++] = VALUE_MAX + 1;
@@ -264,23 +271,21 @@ static bool spell_source(struct spelling *s, const struct limit_key *key, const 
     return true;
 }
 
-enum key_result limit_key_of(const struct limit_key *key, const struct limiter *l,
-                             struct exchange *x, uint64_t *out)
+static enum key_result spell_all(struct spelling *s, const struct limit_key *key,
+                                 const struct limiter *l, struct exchange *x)
 {
-    struct spelling s;
-
-    s.len = 0;
+    s->len = 0;
     for (size_t i = 0; i < key->count; i++) {
         const struct key_part *part = &key->parts[i];
         size_t n = 0;
 
-        while (n < part->count && !spell_source(&s, key, l, &part->sources[n], x))
+        while (n < part->count && !spell_source(s, key, l, &part->sources[n], x))
             n++;
         if (n < part->count)
             continue;
         switch (key->missing) {
         case MISSING_IP:
-            spell_address(&s, key, l, x);
+            spell_address(s, key, l, x);
             break;
         case MISSING_REFUSE:
             return KEY_REFUSE;
@@ -288,8 +293,26 @@ enum key_result limit_key_of(const struct limit_key *key, const struct limiter *
             return KEY_SKIP;
         }
     }
-    *out = limiter_key(l, str_of(s.at, s.len));
     return KEY_FOUND;
+}
+
+enum key_result limit_key_of(const struct limit_key *key, const struct limiter *l,
+                             struct exchange *x, uint64_t *out)
+{
+    struct spelling s;
+    enum key_result result = spell_all(&s, key, l, x);
+
+    if (result == KEY_FOUND)
+        *out = limiter_key(l, str_of(s.at, s.len));
+    return result;
+}
+
+struct digest limit_key_digest(const struct limit_key *key, struct exchange *x)
+{
+    struct spelling s;
+
+    CHECK(spell_all(&s, key, NULL, x) == KEY_FOUND);
+    return digest_of(str_of(s.at, s.len));
 }
 
 /* ---- for people ------------------------------------------------------------------------------- */

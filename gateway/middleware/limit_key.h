@@ -7,6 +7,7 @@
 #ifndef GATEWAY_MIDDLEWARE_LIMIT_KEY_H
 #define GATEWAY_MIDDLEWARE_LIMIT_KEY_H
 
+#include "gateway/base/digest.h"
 #include "gateway/exchange/builder.h"
 #include "gateway/exchange/exchange.h"
 #include "ratelimit/limiter.h"
@@ -40,6 +41,9 @@ bool limit_key_build(struct limit_key *key, struct builder *b, const struct conf
 /* The key of a request under this limiter. */
 enum key_result limit_key_of(const struct limit_key *key, const struct limiter *l,
                              struct exchange *x, uint64_t *out) MUST_USE;
+/* The same for whoever must not know it and yet know it again: other gateways, and the store that they share. Only of a
+ * request that has a key. */
+struct digest limit_key_digest(const struct limit_key *key, struct exchange *x);
 /* The same for people: "192.0.2.1", "consumer:acme route:/users". Keys, cookies and what else a client says are
  * shortened and escaped; what does not fit into `room` ends with an ellipsis. No NUL; returns the length. */
 size_t limit_key_text(const struct limit_key *key, const struct limiter *l, struct exchange *x,
