@@ -6,19 +6,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/base/number.h"
 #include "gateway/caretaker/caretaker.h"
 #include "gateway/client/session.h"
+#include "gateway/exchange/shared.h"
+#include "gateway/middleware/limit_line.h"
 #include "gateway/report.h"
 #include "gateway/upstream/links.h"
 #include "shm/bell.h"
 #include "shm/breaker.h"
 #include "shm/holds.h"
+#include "shm/places.h"
 #include "workers/worker.h"
 
 #define EXCHANGE_MEMORY      ((size_t)6 * 1024) /* bytes of an exchange and the first of its arena */
@@ -32,6 +38,7 @@ struct gateway {
     struct caretaker *caretaker;
     uint64_t generation; /* of the current snapshot                             */
     struct list orphans; /* parts of older snapshots that exchanges still hold */
+    struct watch bell;   /* of a worker: there may be a place for somebody who waits */
 };
 
 static struct gateway *gateway_of(const struct worker *w)
@@ -141,10 +148,12 @@ static const struct engine_settings *settings(const struct snapshot *s)
     return &s->engine;
 }
 
-static void seat_died(struct region *r, uint32_t seat)
+static void seat_died(const struct program *p, struct region *r, uint32_t seat)
 {
     breakers_retire_seat(r, seat);
     holds_retire_seat(r, seat);
+    places_retire_seat(r, seat);
+    places_call_all(r, ((const struct gateway_program *)(const void *)p)->bells);
 }
 
 /* ---- in a worker or the caretaker ------------------------------------------------------------- */
@@ -183,6 +192,22 @@ static const struct bells *bells_of(const struct worker *w)
     return ((const struct gateway_program *)(const void *)w->program)->bells;
 }
 
+static void on_bell(struct watch *w, uint32_t events)
+{
+    struct gateway *g = CONTAINER(w, struct gateway, bell);
+
+    (void)events;
+    bells_hush(g->local.bells, g->local.seat);
+    limit_lines_called(&g->local);
+}
+
+static void watch_bell(struct gateway *g)
+{
+    watch_init(&g->bell, bells_fd(g->local.bells, g->local.seat), on_bell);
+    if (!loop_watch(g->local.loop, &g->bell, EPOLLIN))
+        die("cannot watch the worker's bell");
+}
+
 static void start(struct worker *w)
 {
     struct gateway *g = calloc(1, sizeof *g);
@@ -208,6 +233,8 @@ static void start(struct worker *w)
     report_attach(l);
     if (w->role == ROLE_CARETAKER)
         g->caretaker = caretaker_start(w, l->bells);
+    else
+        watch_bell(g);
 }
 
 static struct snapshot *build(struct worker *w, int bundle_fd, uint64_t generation)
@@ -301,9 +328,31 @@ static void accepted(struct worker *w, const struct arrival *a)
     session_begin(&gateway_of(w)->local, a);
 }
 
+/* Only while a step wants to know; see pressure.h. */
+static void look_at_pressure(struct local *l)
+{
+    shared_word *mine = &l->shared->in_hand[(size_t)l->seat * SEAT_WORDS];
+    uint64_t now_ns = clock_now_ns();
+    struct timespec used;
+
+    pressure_turned(&l->pressure, l->loop->now_ns, now_ns, l->loop->full);
+    if (pressure_is_due(&l->pressure, now_ns)) {
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+        pressure_look(&l->pressure, now_ns,
+                      (uint64_t)used.tv_sec * NS_PER_S + (uint64_t)used.tv_nsec);
+    }
+    /* relaxed: numbers that mean something alone */
+    word_put(&mine[SEAT_DELAY_NS], l->pressure.delay_ns);
+    word_put(&mine[SEAT_SHED_PPM], pressure_shed_most(&l->pressure));
+}
+
 static void turned(struct worker *w)
 {
-    report_in_hand(&gateway_of(w)->local);
+    struct local *l = &gateway_of(w)->local;
+
+    report_in_hand(l);
+    if (UNLIKELY(pressure_is_watched(&l->pressure)))
+        look_at_pressure(l);
 }
 
 static void logs_changed(struct worker *w)
@@ -344,6 +393,9 @@ static void stop(struct worker *w)
     links_end(g->local.links);
     conns_cut(&w->loop);
     loop_turn(&w->loop, 0);
+    limit_lines_end(&g->local);
+    if (!g->caretaker)
+        loop_unwatch(&w->loop, &g->bell);
     reporter_end(&g->local);
     snapshot_free(w->snapshot);
     w->snapshot = NULL;

@@ -30,6 +30,12 @@ void holds_give(const struct holds *h, uint32_t seat, size_t entry)
     half_add(mine, UINT32_MAX); /* one less */
 }
 
+void holds_add(const struct holds *h, uint32_t seat, size_t entry)
+{
+    CHECK(seat < SEATS_MAX && entry < h->count);
+    half_add(&h->entries[entry].held[seat], 1);
+}
+
 bool holds_take(const struct holds *h, uint32_t seat, size_t entry, uint32_t max)
 {
     CHECK(seat < SEATS_MAX && entry < h->count);

@@ -27,6 +27,8 @@ bool holds_table(struct region *r, struct str name, size_t count, struct holds *
 
 /* Take one of at most `max`; false: all are held. `seat` is the caller's own. */
 bool holds_take(const struct holds *h, uint32_t seat, size_t entry, uint32_t max) MUST_USE;
+/* Take one though there may be many: only to be counted. */
+void holds_add(const struct holds *h, uint32_t seat, size_t entry);
 /* Give one back that was taken. */
 void holds_give(const struct holds *h, uint32_t seat, size_t entry);
 /* How many are held. */

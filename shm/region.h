@@ -40,7 +40,9 @@ enum table_kind {
     TABLE_TOPIC,
     TABLE_ROSTER,
     TABLE_TOP,
-    TABLE_LIMIT /* what is known of a limit by its name */
+    TABLE_LIMIT, /* what is known of a limit by its name */
+    TABLE_PLACES,
+    TABLE_GRADIENT
 };
 
 /* Words about the whole gateway. The first part is written once, before anybody else looks. */

@@ -72,11 +72,16 @@ static inline void word_raise(shared_word *w, uint64_t value)
         continue;
 }
 
-/* The next four are sequentially consistent: of two processes that each write one word and then read the
- * other's, at least one sees the other. Bells and holds rest on this. */
+/* The next five are sequentially consistent: of two processes that each write one word and then read the
+ * other's, at least one sees the other. Bells, holds and places rest on this. */
 static inline uint64_t word_see(const shared_word *w)
 {
     return atomic_load_explicit(w, memory_order_seq_cst);
+}
+
+static inline void word_show(shared_word *w, uint64_t value)
+{
+    atomic_store_explicit(w, value, memory_order_seq_cst);
 }
 
 static inline void word_set_bits(shared_word *w, uint64_t bits)

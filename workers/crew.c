@@ -308,7 +308,7 @@ static void retire_seat(struct master *m, pid_t pid)
 
     while ((seat = seats_retire(m->seats, (int)pid)) != SEAT_NONE) {
         if (m->program->seat_died)
-            m->program->seat_died(m->region, seat);
+            m->program->seat_died(m->program, m->region, seat);
         seats_free(m->seats, seat);
     }
 }

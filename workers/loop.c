@@ -107,6 +107,7 @@ void loop_turn(struct loop *l, uint64_t most_ns)
     if (n < 0 && errno != EINTR)
         die("epoll_wait");
     l->now_ns = clock_now_ns();
+    l->full = n == EVENTS_PER_TURN;
     for (int i = 0; i < n; i++) {
         struct watch *w = events[i].data.ptr;
 

@@ -34,6 +34,7 @@ struct task {
 struct loop {
     int epoll;
     bool stopping;
+    bool full;       /* this turn took as many events as one can: there may be more */
     uint64_t now_ns; /* clock_now_ns() of this turn */
     struct timers timers;
     struct list tasks;    /* to run in this turn */

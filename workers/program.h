@@ -101,7 +101,7 @@ struct program {
     const struct engine_settings *(*settings)(const struct snapshot *s);
     void (*release)(struct snapshot *s);
     /* A process has died and its seat is empty: give back what it held (holds, probes). May be NULL. */
-    void (*seat_died)(struct region *r, uint32_t seat);
+    void (*seat_died)(const struct program *p, struct region *r, uint32_t seat);
 
     /* ---- in a worker or the caretaker; w->role says which ---- */
 

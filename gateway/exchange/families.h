@@ -12,19 +12,21 @@
 #include "shm/rows.h"
 
 enum family {
-    FAMILY_REQUESTS,      /* service, method, status */
-    FAMILY_DURATION,      /* service */
-    FAMILY_S3_COUNTER,    /* method, status, service */
-    FAMILY_S3_TIMER,      /* service */
-    FAMILY_RATE_LIMITED,  /* service, limit */
-    FAMILY_CANCELED,      /* service */
-    FAMILY_REASONS,       /* service, reason */
-    FAMILY_SHADOW,        /* service, reason */
-    FAMILY_AUTH_FAILURES, /* service */
-    FAMILY_ATTEMPTS,      /* service, outcome */
-    FAMILY_RETRIES,       /* service */
-    FAMILY_BYTES_IN,      /* service */
-    FAMILY_BYTES_OUT,     /* service */
+    FAMILY_REQUESTS,            /* service, method, status */
+    FAMILY_DURATION,            /* service */
+    FAMILY_S3_COUNTER,          /* method, status, service */
+    FAMILY_S3_TIMER,            /* service */
+    FAMILY_RATE_LIMITED,        /* service, limit */
+    FAMILY_CONCURRENCY_REFUSED, /* service, limit */
+    FAMILY_LOAD_SHED,           /* service */
+    FAMILY_CANCELED,            /* service */
+    FAMILY_REASONS,             /* service, reason */
+    FAMILY_SHADOW,              /* service, reason */
+    FAMILY_AUTH_FAILURES,       /* service */
+    FAMILY_ATTEMPTS,            /* service, outcome */
+    FAMILY_RETRIES,             /* service */
+    FAMILY_BYTES_IN,            /* service */
+    FAMILY_BYTES_OUT,           /* service */
     FAMILY_COUNT
 };
 

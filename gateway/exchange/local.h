@@ -9,6 +9,7 @@
 #include "gateway/base/date.h"
 #include "gateway/base/pool.h"
 #include "gateway/base/str.h"
+#include "gateway/exchange/pressure.h"
 #include "gateway/exchange/router.h"
 #include "gateway/http/h1_head.h"
 #include "gateway/http/hop.h"
@@ -17,6 +18,7 @@
 struct conf_globals;
 struct bells;
 struct exchange;
+struct limit_lines;
 struct links;
 struct part;
 struct region;
@@ -59,6 +61,8 @@ struct local {
     struct shared *shared;     /* counters, rings, cells of limits: what all processes share */
     const struct bells *bells; /* to wake other processes; NULL: they look by themselves */
     struct reporter *reporter; /* takes the record of each exchange */
+    struct limit_lines *lines; /* who waits for a place of a concurrency limit; NULL: nobody yet */
+    struct pressure pressure;  /* how busy we are, if a step wants to know */
     uint64_t running;          /* exchanges now */
     struct list sessions_list; /* of connected clients */
     uint64_t session_count;

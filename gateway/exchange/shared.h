@@ -29,6 +29,8 @@ enum log_word {
 enum seat_word {
     SEAT_CONNECTIONS, /* of clients */
     SEAT_EXCHANGES,   /* requests being answered */
+    SEAT_DELAY_NS, /* how long requests wait for the worker; only while load_shed wants to know */
+    SEAT_SHED_PPM, /* the share of them that it sheds */
     SEAT_WORDS = CACHE_LINE / sizeof(shared_word)
 };
 

@@ -4,7 +4,10 @@
 #include <stdio.h>
 
 #include "gateway/base/number.h"
+#include "ratelimit/gradient.h"
 #include "shm/breaker.h"
+#include "shm/holds.h"
+#include "shm/places.h"
 #include "shm/seats.h"
 
 #ifndef SLUICE_VERSION
@@ -189,6 +192,23 @@ static bool next_silence(const struct gauge *g, const struct gauge_sources *s, s
     return true;
 }
 
+/* The same where the number is nanoseconds, or millionths. */
+static bool next_load(const struct gauge *g, const struct gauge_sources *s, size_t *i,
+                      struct prometheus *p)
+{
+    struct seat_view v;
+    uint64_t value;
+
+    do
+        if (!next_taken(s, i, &v))
+            return false;
+    while (v.state != SEAT_ALIVE || v.role != SEAT_WORKER);
+    value = word_peek(&s->shared->in_hand[(*i - 1) * SEAT_WORDS + g->which]);
+    begin_seat(g, &v, *i - 1, p);
+    prometheus_seconds(p, g->which == SEAT_SHED_PPM ? value * 1000 : value);
+    return true;
+}
+
 static bool next_in_hand(const struct gauge *g, const struct gauge_sources *s, size_t *i,
                          struct prometheus *p)
 {
@@ -240,10 +260,11 @@ static const struct {
     enum table_kind kind;
     const char *name;
 } kinds[] = {
-    { TABLE_WORDS, "words" },     { TABLE_SEATS, "seats" },  { TABLE_ROWS, "metrics" },
-    { TABLE_RINGS, "records" },   { TABLE_CELLS, "limits" }, { TABLE_HOLDS, "holds" },
-    { TABLE_BREAKER, "breaker" }, { TABLE_BOARD, "boards" }, { TABLE_TOPIC, "bells" },
-    { TABLE_ROSTER, "rosters" },  { TABLE_TOP, "top" },      { TABLE_LIMIT, "limit_names" },
+    { TABLE_WORDS, "words" },     { TABLE_SEATS, "seats" },       { TABLE_ROWS, "metrics" },
+    { TABLE_RINGS, "records" },   { TABLE_CELLS, "limits" },      { TABLE_HOLDS, "holds" },
+    { TABLE_BREAKER, "breaker" }, { TABLE_BOARD, "boards" },      { TABLE_TOPIC, "bells" },
+    { TABLE_ROSTER, "rosters" },  { TABLE_PLACES, "places" },     { TABLE_GRADIENT, "gradients" },
+    { TABLE_TOP, "top" },         { TABLE_LIMIT, "limit_names" },
 };
 
 static bool next_kind(const struct gauge *g, const struct gauge_sources *s, size_t *i,
@@ -355,6 +376,76 @@ static bool next_breaker_changes(const struct gauge *g, const struct gauge_sourc
     return true;
 }
 
+/* ---- concurrency ------------------------------------------------------------------------------ */
+
+/* concurrency/users/concurrency; that of the whole gateway has no service: concurrency//concurrency. */
+static void put_limit_labels(struct str name, struct prometheus *p)
+{
+    struct str rest = str_from_index(name, str_index(name, '/') + 1);
+    size_t slash = rest.len;
+
+    while (slash > 0 && rest.at[slash - 1] != '/')
+        slash--;
+    prometheus_label(p, STR("service"), str_up_to(rest, slash ? slash - 1 : 0));
+    prometheus_label(p, STR("limit"), str_from_index(rest, slash));
+}
+
+/* The next table of the running configuration of this kind whose name begins so. */
+static void *next_named(const struct gauge_sources *s, enum table_kind kind, struct str begin,
+                        size_t *i, struct table_info *info)
+{
+    uint64_t generation = word_read(&region_header(s->shared->region)->generation);
+
+    while (region_next_table(s->shared->region, i, info))
+        if (info->kind == kind && info->last_named >= generation &&
+            str_equal(str_up_to(info->name, begin.len), begin))
+            return info->at;
+    return NULL;
+}
+
+static bool next_held(const struct gauge *g, const struct gauge_sources *s, size_t *i,
+                      struct prometheus *p)
+{
+    struct table_info info;
+    struct holds h = { .seats = s->shared->seats };
+
+    h.entries = next_named(s, TABLE_HOLDS, STR("concurrency/"), i, &info);
+    if (!h.entries)
+        return false;
+    h.count = info.size / sizeof *h.entries;
+    prometheus_begin(p, str_from(g->name), STR(""));
+    put_limit_labels(info.name, p);
+    prometheus_u64(p, holds_sum(&h, g->which));
+    return true;
+}
+
+static bool next_gradient(const struct gauge *g, const struct gauge_sources *s, size_t *i,
+                          struct prometheus *p)
+{
+    struct table_info info;
+    const struct gradient_words *w = next_named(s, TABLE_GRADIENT, STR("gradient/"), i, &info);
+
+    if (!w)
+        return false;
+    prometheus_begin(p, str_from(g->name), STR(""));
+    put_limit_labels(info.name, p);
+    if (g->which)
+        prometheus_seconds(p, gradient_look(w).base_ns);
+    else
+        prometheus_u64(p, gradient_look(w).limit);
+    return true;
+}
+
+static uint64_t places_full(const struct gauge_sources *s, uint32_t which)
+{
+    struct table_info info;
+    size_t i = 0;
+    const struct places_shared *p = next_named(s, TABLE_PLACES, STR("gateway/places"), &i, &info);
+
+    (void)which;
+    return p ? word_peek(&p->full) : 0;
+}
+
 /* ---- all of them ------------------------------------------------------------------------------ */
 
 #define NATIVE  .names = CONF_METRICS_NATIVE
@@ -378,6 +469,23 @@ static const struct gauge all[] = {
       .which = SEAT_CONNECTIONS },
     { "gateway_requests_in_flight", "Requests being answered.", GAUGE, NATIVE, .next = next_in_hand,
       .which = SEAT_EXCHANGES },
+    { "gateway_worker_delay_seconds",
+      "How long requests wait for a worker; measured while load_shed wants to know.", GAUGE, NATIVE,
+      .next = next_load, .which = SEAT_DELAY_NS },
+    { "gateway_load_shed_share", "Share of the requests that a worker sheds, 0 to 1.", GAUGE,
+      NATIVE, .next = next_load, .which = SEAT_SHED_PPM },
+    { "gateway_concurrency_in_flight", "Requests that have a place of a concurrency limit.", GAUGE,
+      NATIVE, .next = next_held, .which = 0 },
+    { "gateway_concurrency_queued", "Requests that wait for one.", GAUGE, NATIVE, .next = next_held,
+      .which = 1 },
+    { "gateway_concurrency_limit", "An adaptive concurrency limit, when it is not being measured.",
+      GAUGE, NATIVE, .next = next_gradient, .which = 0 },
+    { "gateway_concurrency_base_seconds",
+      "How long a service takes where nobody queues, by the last measurement.", GAUGE, NATIVE,
+      .next = next_gradient, .which = 1 },
+    { "gateway_concurrency_full_total",
+      "Requests that no place could be counted for because the table was full.", COUNTER, NATIVE,
+      .next = next_number, .value = places_full },
     { "gateway_records_written_total", "Records of requests on their way to the caretaker.",
       COUNTER, NATIVE, .next = next_of_seats, .which = RECORDS_WRITTEN },
     { "gateway_records_dropped_total", "Records dropped because the caretaker was too slow.",

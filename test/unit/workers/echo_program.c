@@ -391,8 +391,9 @@ static void stop(struct worker *w)
     free(w->snapshot);
 }
 
-static void seat_died(struct region *r, uint32_t seat)
+static void seat_died(const struct program *p, struct region *r, uint32_t seat)
 {
+    (void)p;
     (void)seat;
     word_add(region_words(r, STR("echo"), 8), 1);
 }

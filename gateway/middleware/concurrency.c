@@ -1,0 +1,370 @@
+/* concurrency: so many exchanges at once for each key, counted over all workers (shm/places.h); some more may wait
+ * for a place (limit_line.h).
+ *
+ * An exchange has its place from this step on until it is over, whatever it ends of: on_done gives it back, and what
+ * a killed worker had is given back by the master. With `adaptive` the limit moves between `min` and `max` by how long the
+ * service takes (ratelimit/gradient.h); it is one for the step, whatever its keys.
+ */
+#include "gateway/base/number.h"
+#include "gateway/exchange/builder.h"
+#include "gateway/exchange/exchange.h"
+#include "gateway/exchange/local.h"
+#include "gateway/exchange/reply.h"
+#include "gateway/exchange/route.h"
+#include "gateway/exchange/shared.h"
+#include "gateway/middleware/limit_exempt.h"
+#include "gateway/middleware/limit_key.h"
+#include "gateway/middleware/limit_line.h"
+#include "shm/holds.h"
+
+extern const struct middleware concurrency_middleware;
+
+/* What pages show, see gauges.c: entries of the table concurrency/<service>/<step>. */
+enum { NOW_RUNNING, NOW_WAITING, NOW_COUNT };
+
+struct concurrency_settings {
+    uint64_t max, min;
+    int adaptive;
+    uint64_t measure_every, headroom;
+    struct conf_list key;
+    int key_missing;
+    uint64_t queue, queue_timeout;
+    struct limit_exempt_settings exempt;
+    uint64_t status, retry_after;
+    struct str body;
+};
+
+static const struct conf_key keys[] = {
+    KEY(concurrency_settings, max, uint, NULL, "Requests at once, of each key.",
+        .arg = RANGE(1, PLACES_MOST)),
+    KEY(concurrency_settings, key, list_of, "[service]",
+        "Who has a limit of its own: as in rate_limit. service: all clients of a service "
+        "together; consumer, ip, …: each of them.",
+        .arg = ELEMENT(word, .at_least = 1, .at_most = LIMIT_KEY_PARTS)),
+    KEY(concurrency_settings, key_missing, one_of, "ip",
+        "What of a request that has nothing of a member of the key. ip: its address takes the "
+        "place; refuse: it is refused; skip: it is not counted.",
+        .arg = NAMES("ip", "refuse", "skip")),
+    KEY(concurrency_settings, queue, uint, "0",
+        "Requests of each key that may wait for a place, in all workers together. Who has waited "
+        "longest goes first.",
+        .arg = RANGE(0, PLACES_MOST)),
+    KEY(concurrency_settings, queue_timeout, duration, "1s",
+        "Who has waited so long is refused after all.", .arg = RANGE(NS_PER_MS, 600 * NS_PER_S)),
+    KEY(concurrency_settings, adaptive, one_of, "off",
+        "gradient: the limit moves between `min` and `max`. It falls when the service takes longer "
+        "than it does where nobody queues, and rises while it does not.",
+        .arg = NAMES("off", "gradient")),
+    KEY(concurrency_settings, min, uint, "3",
+        "With adaptive: the smallest limit, and the one while it is measured how long the service "
+        "takes where nobody queues.",
+        .arg = RANGE(1, PLACES_MOST)),
+    KEY(concurrency_settings, measure_every, duration, "60s",
+        "With adaptive: how often that is measured.", .arg = RANGE(NS_PER_S, 3600 * NS_PER_S)),
+    KEY(concurrency_settings, headroom, share, "25%",
+        "With adaptive: longer by so much is not yet too long.", .arg = RANGE(0, 10000000)),
+    KEY_BLOCK(concurrency_settings, exempt, &limit_exempt_schema, NULL),
+    KEY(concurrency_settings, status, uint, "0",
+        "Status of a refusal. 0: 503 where all clients share the limit (its key is made of "
+        "service, route and global alone), else 429.",
+        .arg = RANGE(0, 599)),
+    KEY(concurrency_settings, body, text, "Too Many Requests At Once", "Text of a refusal."),
+    KEY(concurrency_settings, retry_after, duration, "1s", "Retry-After of a refusal. 0: none.",
+        .arg = RANGE(0, 86400 * NS_PER_S)),
+    KEY_END,
+};
+
+static void check(const void *settings, const struct conf_node *at, struct conf_problems *p)
+{
+    const struct concurrency_settings *s = settings;
+
+    if (s->status != 0 && s->status < 400)
+        conf_problem(p, at, "\"status\" must be an error: 400 to 599, or 0");
+    if (s->adaptive && s->min > s->max)
+        conf_problem(p, at, "\"min\" is more than \"max\"");
+}
+
+/* Everything that a request needs; settings may be gone with an older snapshot. */
+struct concurrency {
+    struct places places;
+    struct limiter named; /* only its secret, which makes keys of this limit's own */
+    struct limit_key key;
+    struct limit_exempt exempt;
+    struct limit_most most;
+    const struct region_header *region;
+    struct holds now; /* for pages */
+    uint64_t queue;
+    uint32_t queue_ms;
+    bool full_refuses; /* what finds no room in the table: refused, or let pass uncounted */
+    unsigned status;
+    const char *body;
+    uint64_t retry_ns;
+    uint32_t series; /* gateway_concurrency_refused_total of this service and limit */
+};
+
+/* Of one exchange. */
+struct stay {
+    enum { STAY_NOT_COUNTED, STAY_WAITS, STAY_RUNS } stage; /* WAITS until it was woken, too */
+    uint64_t key;
+    struct limit_wait wait;
+};
+
+/* ---- at load ---------------------------------------------------------------------------------- */
+
+/* Do all clients share it? */
+static bool is_shared_by_all(const struct conf_list *key)
+{
+    const struct str *text = key->items;
+
+    for (size_t i = 0; i < key->count; i++)
+        if (!str_equal(text[i], STR("service")) && !str_equal(text[i], STR("route")) &&
+            !str_equal(text[i], STR("global")))
+            return false;
+    return true;
+}
+
+static struct str state_name(const struct builder *b, const struct limit_key *key)
+{
+    if (b->whole_gateway || key->for_all_services)
+        return str_format(b->arena, "/%.*s", STR_ARGS(b->step_name));
+    return str_format(b->arena, "%.*s/%.*s", STR_ARGS(b->service_name), STR_ARGS(b->step_name));
+}
+
+static bool make_tables(struct builder *b, struct concurrency *c, struct str name, bool adaptive)
+{
+    struct str now = str_format(b->arena, "concurrency/%.*s", STR_ARGS(name));
+    struct str moving = str_format(b->arena, "gradient/%.*s", STR_ARGS(name));
+
+    if (!places_table(b->region, STR("gateway/places"), &c->places) ||
+        !holds_table(b->region, now, NOW_COUNT, &c->now))
+        return false;
+    if (adaptive)
+        c->most.measure = region_table(b->region, TABLE_GRADIENT, moving, sizeof *c->most.measure);
+    return !adaptive || c->most.measure;
+}
+
+static const void *prepare(struct builder *b, const void *settings)
+{
+    const struct concurrency_settings *s = settings;
+    const struct region_header *h = region_header(b->region);
+    const struct str labels[] = { b->service_name, b->step_name };
+    struct hash_key second = { h->key.k1, h->key.k0 };
+    struct concurrency *c = ARENA_NEW(b->arena, struct concurrency);
+    struct str name;
+
+    *c = (struct concurrency){
+        .region = h,
+        .most = { .max = s->max,
+                  .gradient = { .min = s->min,
+                                .max = s->max,
+                                .measure_ns = s->measure_every,
+                                .window_ns = 100 * NS_PER_MS,
+                                .headroom_ppm = s->headroom } },
+        .queue = s->queue,
+        .queue_ms = (uint32_t)(s->queue_timeout / NS_PER_MS),
+        .full_refuses = b->globals->shared_memory.limits.on_full == CONF_ON_FULL_DENY,
+        .status = s->status                   ? (unsigned)s->status
+                  : is_shared_by_all(&s->key) ? 503
+                                              : 429,
+        .body = str_keep_z(b->arena, s->body),
+        .retry_ns = s->retry_after,
+    };
+    if (!limit_key_build(&c->key, b, &s->key, (enum key_missing)s->key_missing))
+        return NULL;
+    c->exempt = limit_exempt_build(b, &s->exempt);
+    name = state_name(b, &c->key);
+    c->named.key = (struct hash_key){ hash_str(&h->key, name), hash_str(&second, name) };
+    if (!make_tables(b, c, name, s->adaptive)) {
+        builder_problem(b, "there is no room in the shared memory for its counts");
+        return NULL;
+    }
+    /* The master only rehearses; what is refused leaves no series behind. */
+    if (b->role == BUILD_WORKER)
+        c->series = rows_find(&b->shared->rows, FAMILY_CONCURRENCY_REFUSED, labels);
+    return c;
+}
+
+/* ---- at work ---------------------------------------------------------------------------------- */
+
+static enum verdict refuse(struct exchange *x, struct frame *f, enum reason reason)
+{
+    const struct concurrency *c = f->step->prepared;
+    enum verdict v = reply_refuse(x, f, c->status, reason, c->body);
+
+    if (v != REPLIED)
+        return v;
+    if (c->retry_ns)
+        reply_retry_after(x, c->retry_ns);
+    rows_add(&x->local->shared->rows, x->local->seat, c->series, 1);
+    return v;
+}
+
+/* What the running configuration says about this limit, for a request that waits since an older one. */
+static bool renew(const struct frame *f, struct limit_most *most)
+{
+    const struct exchange *x = f->x;
+    const struct concurrency *mine = f->step->prepared;
+    struct params params;
+    const struct route *r =
+        router_find(x->local->current.router, x->req.host, x->req.method, x->req.path, &params)
+            .route;
+
+    for (uint32_t i = 0; r && i < r->step_count; i++) {
+        const struct concurrency *c = r->steps[i].prepared;
+
+        if (r->steps[i].type == &concurrency_middleware && c->named.key.k0 == mine->named.key.k0 &&
+            c->named.key.k1 == mine->named.key.k1) {
+            *most = c->most;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It waits no more, or has no place any more. */
+static void depart(struct exchange *x, const struct concurrency *c, struct stay *s)
+{
+    holds_give(&c->now, x->local->seat, s->stage == STAY_WAITS ? NOW_WAITING : NOW_RUNNING);
+    if (s->stage == STAY_WAITS && s->wait.line) {
+        limit_line_leave(x->local, &s->wait);
+    } else {
+        places_give(&c->places, x->local->seat, s->key);
+        if (c->queue)
+            limit_line_serve(x->local, &c->places, s->key, &c->most);
+    }
+    s->stage = STAY_NOT_COUNTED;
+}
+
+/* Called when it has a place, or has waited too long. */
+static enum verdict after_waiting(struct exchange *x, struct frame *f)
+{
+    const struct concurrency *c = f->step->prepared;
+    struct stay *s = f->state;
+
+    if (s->wait.line) {
+        depart(x, c, s);
+        return refuse(x, f, REASON_QUEUE_TIMEOUT);
+    }
+    holds_give(&c->now, x->local->seat, NOW_WAITING);
+    holds_add(&c->now, x->local->seat, NOW_RUNNING);
+    s->stage = STAY_RUNS;
+    return NEXT;
+}
+
+/* No room in the table for one more key: nobody can tell how many it has. */
+static enum verdict without_count(struct exchange *x, struct frame *f)
+{
+    const struct concurrency *c = f->step->prepared;
+
+    return c->full_refuses ? refuse(x, f, REASON_CONCURRENCY_LIMITED) : NEXT;
+}
+
+static enum verdict wait_for_place(struct exchange *x, struct frame *f)
+{
+    const struct concurrency *c = f->step->prepared;
+    struct stay *s = f->state;
+    enum places_result r;
+
+    s->wait.frame = f;
+    s->wait.renew = renew;
+    r = limit_line_join(x->local, &c->places, s->key, &c->most, c->queue, &s->wait);
+    if (r == PLACES_FULL)
+        return without_count(x, f);
+    if (r == PLACES_NONE)
+        return refuse(x, f, REASON_CONCURRENCY_LIMITED);
+    s->stage = STAY_WAITS;
+    holds_add(&c->now, x->local->seat, NOW_WAITING);
+    (void)frame_wait(f, &s->wait.woken, c->queue_ms, after_waiting);
+    /* one may have become free before anybody could see us wait */
+    limit_line_serve(x->local, &c->places, s->key, &c->most);
+    return WAIT;
+}
+
+static enum verdict on_request(struct exchange *x, struct frame *f)
+{
+    const struct concurrency *c = f->step->prepared;
+    struct stay *s = f->state;
+    uint64_t max = limit_most_now(&c->most);
+
+    if (limit_exempt_is(&c->exempt, x))
+        return NEXT;
+    switch (limit_key_of(&c->key, &c->named, x, &s->key)) {
+    case KEY_FOUND:
+        break;
+    case KEY_REFUSE:
+        return refuse(x, f, REASON_CONCURRENCY_LIMITED);
+    case KEY_SKIP:
+        return NEXT;
+    }
+    if (!frame_acts(
+            f)) /* nobody waits in shadow: refused would be who finds no place in the queue either */
+        max = max + c->queue < PLACES_MOST ? max + c->queue : PLACES_MOST;
+    switch (places_take(&c->places, x->local->seat, s->key, max)) {
+    case PLACES_GOT:
+        s->stage = STAY_RUNS;
+        holds_add(&c->now, x->local->seat, NOW_RUNNING);
+        return NEXT;
+    case PLACES_FULL:
+        return without_count(x, f);
+    case PLACES_NONE:
+        break;
+    }
+    if (c->queue == 0 || !frame_acts(f))
+        return refuse(x, f, REASON_CONCURRENCY_LIMITED);
+    return wait_for_place(x, f);
+}
+
+/* How long the service took is what the limit goes by. */
+static void tell(const struct exchange *x, const struct concurrency *c, const struct stay *s)
+{
+    const struct record *r = &x->record;
+    bool late = x->reason == REASON_UPSTREAM_TIMEOUT;
+    uint64_t now_ns = exchange_now_ns(x), end_ns = r->answered_ns ? r->answered_ns : now_ns;
+    struct gradient_answer a;
+
+    /* answers made here say nothing, and a service that fails fast is not a fast one */
+    if (r->sent_ns == 0 || (!late && (x->made_here || x->resp.status >= 500)))
+        return;
+    a = (struct gradient_answer){
+        .begun_ns = region_now(c->region, r->sent_ns),
+        .now_ns = region_now(c->region, now_ns),
+        .latency_ns = end_ns - r->sent_ns,
+        .in_flight = places_look(&c->places, x->local->seat, s->key).taken,
+        .failed = late,
+    };
+    gradient_tell(&c->most.gradient, c->most.measure, &a);
+}
+
+static enum verdict on_response(struct exchange *x, struct frame *f)
+{
+    const struct concurrency *c = f->step->prepared;
+    struct stay *s = f->state;
+
+    if (s->stage == STAY_WAITS) /* it failed meanwhile: its time was up */
+        depart(x, c, s);
+    else if (s->stage == STAY_RUNS && c->most.measure)
+        tell(x, c, s);
+    return NEXT;
+}
+
+static void on_done(struct exchange *x, struct frame *f)
+{
+    struct stay *s = f->state;
+
+    if (s->stage != STAY_NOT_COUNTED)
+        depart(x, f->step->prepared, s);
+}
+
+const struct middleware concurrency_middleware = {
+    .settings = { .name = "concurrency",
+                  .doc = "So many requests at once, for all or for each client; more may wait.",
+                  .size = sizeof(struct concurrency_settings),
+                  .keys = keys,
+                  .main = "max",
+                  .check = check },
+    .state_size = sizeof(struct stay),
+    .prepare = prepare,
+    .on_request = on_request,
+    .on_response = on_response,
+    .on_done = on_done,
+};
