@@ -10,7 +10,7 @@ RUN make && make install DESTDIR=/out PREFIX=/usr && strip /out/usr/bin/sluice
 
 FROM debian:12-slim
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends libyaml-0-2 libssl3 curl \
+ && apt-get install -y -qq --no-install-recommends libyaml-0-2 libssl3 libhiredis0.14 curl \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --system --gid 10001 sluice \
  && useradd --system --uid 10001 --gid sluice --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sluice
