@@ -209,6 +209,7 @@ static bool renew(const struct frame *f, struct limit_most *most)
         router_find(x->local->current.router, x->req.host, x->req.method, x->req.path, &params)
             .route;
 
+    r = r ? r : x->local->current.unmatched;
     for (uint32_t i = 0; r && i < r->step_count; i++) {
         const struct concurrency *c = r->steps[i].prepared;
 
