@@ -8,7 +8,8 @@
 #include "gateway/base/hash.h"
 
 /* Read by other functions than the table's. */
-static const char *const OTHER_KEYS[] = { "middleware", "middleware_config", "services", NULL };
+static const char *const OTHER_KEYS[] = { "middleware", "middleware_config", "services",
+                                          "consumers", NULL };
 
 /* ---- short spellings ---- */
 
@@ -96,7 +97,8 @@ struct conf_file *conf_open(const struct conf_node *root, const struct conf_cata
         add_flats(f, type, type, 0, way, 0);
     f->config = conf_node_get(root, STR("middleware_config"));
     name_all_of_service(f);
-    f->services = list_named(f, "services");
+    f->services.list = list_named(f, "services");
+    f->consumers.list = list_named(f, "consumers");
     return f;
 }
 
@@ -110,20 +112,20 @@ void conf_close(struct conf_file *f)
 
 size_t conf_service_count(const struct conf_file *f)
 {
-    return f->services ? f->services->count : 0;
+    return f->services.list ? f->services.list->count : 0;
 }
 
-const struct conf_node *conf_file_service(struct conf_file *f, size_t i)
+const struct conf_node *conf_walk_to(struct conf_walk *w, size_t i)
 {
-    if (!f->services)
+    if (!w->list)
         return NULL;
-    if (!f->at || f->number > i) {
-        f->at = f->services->first;
-        f->number = 0;
+    if (!w->at || w->number > i) {
+        w->at = w->list->first;
+        w->number = 0;
     }
-    for (; f->at && f->number < i; f->number++)
-        f->at = f->at->next;
-    return f->at;
+    for (; w->at && w->number < i; w->number++)
+        w->at = w->at->next;
+    return w->at;
 }
 
 /* ---- the globals ---- */
@@ -231,7 +233,8 @@ void conf_check_services(struct conf_file *f)
     struct map names;
 
     map_init(&names, &f->arena);
-    for (const struct conf_node *s = f->services ? f->services->first : NULL; s; s = s->next) {
+    for (const struct conf_node *s = f->services.list ? f->services.list->first : NULL; s;
+         s = s->next) {
         const struct conf_node *name = conf_node_get(s, STR("name")), *first;
 
         if (!name || name->kind != CONF_SCALAR || name->text.len == 0)
@@ -269,7 +272,7 @@ static uint64_t inherited_hash(struct conf_file *f)
 
 uint64_t conf_service_hash(struct conf_file *f, size_t i)
 {
-    const struct conf_node *n = conf_file_service(f, i);
+    const struct conf_node *n = conf_walk_to(&f->services, i);
 
     CHECK(n != NULL);
     if (!f->inherited_known) {

@@ -14,16 +14,23 @@ struct conf_flat {
     const char *way[4];             /* the long spelling, outermost block first; ended by NULL */
 };
 
+/* A list whose items are asked for one after the other. */
+struct conf_walk {
+    const struct conf_node *list; /* NULL: there is none */
+    const struct conf_node *at;   /* the item asked for last, its number in `number` */
+    size_t number;
+};
+
 struct conf_file {
     struct arena arena; /* of the reading itself */
     const struct conf_node *root;
     const struct conf_catalog *catalog;
     const struct conf_env_source *env;
     struct conf_problems *problems;
-    const struct conf_node *config;   /* middleware_config, or NULL */
-    const struct conf_node *services; /* a list, or NULL */
-    const struct conf_node *at;       /* the service read last, its number in `number` */
-    size_t number;
+    const struct conf_node *config; /* middleware_config, or NULL */
+    struct conf_walk services, consumers;
+    /* Who is called so, or has that key, among the consumers read so far; what services are called. Not begun: no arena. */
+    struct map consumer_names, consumer_digests, service_names;
     struct map flats; /* short spelling -> struct conf_flat */
     const char *
         *service_also; /* "middleware", short spellings, names of middlewares; ended by NULL */
@@ -41,11 +48,14 @@ struct conf_service_block {
     struct conf_list methods;
 };
 
-/* The i-th node of `services:`, or NULL. */
-const struct conf_node *conf_file_service(struct conf_file *f, size_t i);
+/* The i-th item, or NULL; cheapest in order. */
+const struct conf_node *conf_walk_to(struct conf_walk *w, size_t i);
 void conf_read_service_block(struct conf_file *f, const struct conf_globals *g,
                              const struct conf_node *n, struct conf_service_block *block,
                              struct arena *a);
+
+/* One of `consumers:` by itself, whatever the others say. */
+struct conf_consumer *conf_read_consumer_block(struct conf_file *f, size_t i, struct arena *a);
 
 /* `middleware:` of the gateway (service NULL) or of a service, whose short spellings it takes in. */
 void conf_read_steps(struct conf_file *f, const struct conf_node *list,

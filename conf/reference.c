@@ -141,8 +141,10 @@ void conf_reference(const struct conf_catalog *catalog, FILE *to)
     put_table(&conf_globals_schema, "", to);
     fputs("`middleware` is a list as in a service: these steps run for every request, before those "
           "of its "
-          "service.\n\n## services\n\n",
+          "service.\n\n## consumers\n\n",
           to);
+    put_table(&conf_consumer_schema, "consumers[].", to);
+    fputs("## services\n\n", to);
     put_table(&conf_service_schema, "services[].", to);
     fputs("`middleware` lists the steps of a service, outermost first: each the name of a "
           "middleware, or a map of one "
@@ -321,7 +323,7 @@ static void print_variants(struct conf_file *f, FILE *to)
 
 static void print_service(struct conf_file *f, const struct conf_globals *g, size_t i, FILE *to)
 {
-    const struct conf_node *n = conf_file_service(f, i);
+    const struct conf_node *n = conf_walk_to(&f->services, i);
     struct sources from = { .layers = { n } };
     struct conf_service_block *block;
     struct arena a;
@@ -333,6 +335,22 @@ static void print_service(struct conf_file *f, const struct conf_globals *g, siz
     print_keys(&conf_service_schema, block, &from, 2, to);
     print_steps(f, &block->s.steps, conf_node_get(n, STR("middleware")), n, 2, to);
     arena_free(&a);
+}
+
+static void print_consumers(struct conf_file *f, FILE *to)
+{
+    size_t count = conf_consumer_count(f);
+
+    fputs(count ? "consumers:\n" : "consumers: []\n", to);
+    for (size_t i = 0; i < count; i++) {
+        struct sources from = { .layers = { conf_walk_to(&f->consumers, i) } };
+        struct arena a;
+
+        arena_init(&a, NULL);
+        fputs("  -\n", to);
+        print_keys(&conf_consumer_schema, conf_read_consumer_block(f, i, &a), &from, 2, to);
+        arena_free(&a);
+    }
 }
 
 void conf_print(struct conf_file *f, FILE *to)
@@ -347,6 +365,7 @@ void conf_print(struct conf_file *f, FILE *to)
     print_keys(&conf_globals_schema, g, &from, 0, to);
     print_variants(f, to);
     print_steps(f, &g->steps, conf_node_get(f->root, STR("middleware")), NULL, 0, to);
+    print_consumers(f, to);
     fputs(count ? "services:\n" : "services: []\n", to);
     for (size_t i = 0; i < count; i++)
         print_service(f, g, i, to);

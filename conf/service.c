@@ -166,7 +166,7 @@ const struct conf_service *conf_read_service(struct conf_file *f, const struct c
                                              size_t i, struct arena *a)
 {
     struct conf_service_block *block = ARENA_NEW(a, struct conf_service_block);
-    const struct conf_node *n = conf_file_service(f, i);
+    const struct conf_node *n = conf_walk_to(&f->services, i);
 
     CHECK(n != NULL);
     conf_read_service_block(f, g, n, block, a);

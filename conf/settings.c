@@ -232,10 +232,26 @@ static const struct conf_schema shared_memory_schema = {
 /* ---- observing ---- */
 
 const char *const conf_access_names[CONF_ACCESS_FIELDS + 1] = {
-    "ts",        "method",          "path",        "status",   "latency_ms",
-    "service",   "client",          "reason",      "host",     "route",
-    "upstream",  "upstream_status", "upstream_ms", "attempts", "bytes_in",
-    "bytes_out", "protocol",        "worker",      NULL,
+    "ts",
+    "method",
+    "path",
+    "status",
+    "latency_ms",
+    "service",
+    "client",
+    "reason",
+    "consumer",
+    "host",
+    "route",
+    "upstream",
+    "upstream_status",
+    "upstream_ms",
+    "attempts",
+    "bytes_in",
+    "bytes_out",
+    "protocol",
+    "worker",
+    NULL,
 };
 
 /* default and all, or some_of the names. */

@@ -5,6 +5,7 @@
  *     t = conf_tree_begin(...); conf_tree_more(...) until done
  *     f = conf_open(conf_tree_root(t), &catalog, env, &problems);       NULL when the tree is
  *     globals = conf_read_globals(f, arena);
+ *     for i < conf_consumer_count(f):  consumer = conf_read_consumer(f, globals, i, arena);
  *     for i < conf_service_count(f):   service = conf_read_service(f, globals, i, arena of its own);
  *     conf_check_services(f);          what no service alone can see: names given twice
  *     conf_close(f); conf_tree_free(t);
@@ -20,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf/consumer.h"
 #include "conf/plan.h"
 #include "conf/schema.h"
 #include "conf/store.h"
@@ -131,6 +133,7 @@ enum conf_access_field {
     CONF_ACCESS_SERVICE,
     CONF_ACCESS_CLIENT,
     CONF_ACCESS_REASON,
+    CONF_ACCESS_CONSUMER, /* left out where there is none */
     CONF_ACCESS_HOST,
     CONF_ACCESS_ROUTE,
     CONF_ACCESS_UPSTREAM,

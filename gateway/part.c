@@ -7,6 +7,7 @@
 #include "gateway/base/hash.h"
 #include "gateway/bundle.h"
 #include "gateway/catalog.h"
+#include "gateway/exchange/consumers.h"
 #include "gateway/exchange/middleware.h"
 #include "gateway/handlers/health_page.h"
 #include "gateway/handlers/metrics_page.h"
@@ -27,11 +28,12 @@ void part_release(struct part *p)
     if (--p->holders > 0)
         return;
     link_remove(&p->node);
+    consumers_release(p->consumers);
     arena_free(&p->arena);
     free(p);
 }
 
-struct part *part_new(uint64_t hash)
+struct part *part_new(uint64_t hash, struct consumers *consumers)
 {
     struct part *p = calloc(1, sizeof *p);
 
@@ -39,6 +41,9 @@ struct part *part_new(uint64_t hash)
         die("out of memory for a service");
     p->holders = 1;
     p->hash = hash;
+    if (consumers)
+        consumers_hold(consumers);
+    p->consumers = consumers;
     link_init(&p->node);
     arena_init(&p->arena, NULL);
     return p;

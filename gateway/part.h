@@ -22,6 +22,7 @@ struct part {
     uint64_t generation;   /* the last one that it was part of */
     struct link_node node; /* among those that only exchanges still hold */
     struct arena arena;
+    struct consumers *consumers; /* held for who asks for it; NULL: none */
     const struct conf_service *conf;
     struct service service;
     struct route
@@ -30,8 +31,8 @@ struct part {
 
 enum own_route { OWN_UNMATCHED, OWN_METRICS, OWN_LIVE, OWN_READY, OWN_COUNT };
 
-/* Empty, held once. */
-struct part *part_new(uint64_t hash);
+/* Empty, held once; holds the consumers, which may be NULL. */
+struct part *part_new(uint64_t hash, struct consumers *consumers);
 void part_hold(struct part *p);
 void part_release(struct part *p);
 

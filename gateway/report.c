@@ -198,6 +198,7 @@ static void tell(const struct reporter *r, struct exchange *x, unsigned status)
                    [RECORD_PATH] = str_up_to(x->req.target, str_index(x->req.target, '?')),
                    [RECORD_SERVICE] = x->route->service_name,
                    [RECORD_CLIENT] = x->who.address_text,
+                   [RECORD_CONSUMER] = x->who.consumer,
                    [RECORD_HOST] = x->req.host,
                    [RECORD_ROUTE] = x->pattern,
                    [RECORD_ENDPOINT] = record->endpoint },

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/hash.h"
 #include "gateway/base/log.h"
 #include "gateway/base/number.h"
 #include "gateway/catalog.h"
+#include "gateway/exchange/consumers.h"
 #include "gateway/exchange/router.h"
 #include "gateway/exchange/shared.h"
 #include "gateway/names.h"
@@ -15,6 +17,8 @@
 enum build_phase {
     BUILD_TREE,
     BUILD_GLOBALS,
+    BUILD_KNOWN, /* are the consumers those of the snapshot before? */
+    BUILD_CONSUMERS,
     BUILD_OWN,
     BUILD_SERVICES,
     BUILD_ROUTES,
@@ -33,8 +37,9 @@ struct snapshot_build {
     struct conf_tree *tree;
     struct conf_file *file;
     struct router_builder *router;
-    uint64_t stores; /* a hash of where they are */
-    uint32_t next;   /* service, or part whose routes are added          */
+    uint64_t stores;    /* a hash of where they are */
+    uint64_t consumers; /* a hash of those looked at so far */
+    uint32_t next;      /* service, or part whose routes are added          */
 };
 
 /* ---- parts ----------------------------------------------------------------------------------- */
@@ -49,6 +54,7 @@ static struct builder builder_of(struct snapshot *s, struct part *p, struct str 
                              .problems = &build->problems,
                              .globals = s->globals,
                              .shared = build->shared,
+                             .consumers = s->consumers,
                              .service_name = service_name,
                              .bundle = build->bundle };
 }
@@ -56,7 +62,7 @@ static struct builder builder_of(struct snapshot *s, struct part *p, struct str 
 static struct part *build_part(struct snapshot *s, uint32_t index, uint64_t hash)
 {
     struct snapshot_build *build = s->build;
-    struct part *p = part_new(hash);
+    struct part *p = part_new(hash, s->consumers);
     struct builder b = builder_of(s, p, STR(""));
 
     p->conf = conf_read_service(build->file, s->globals, index, &p->arena);
@@ -69,7 +75,7 @@ static struct part *build_part(struct snapshot *s, uint32_t index, uint64_t hash
 
 static void build_own(struct snapshot *s)
 {
-    struct part *p = s->own = part_new(0);
+    struct part *p = s->own = part_new(0, s->consumers);
     struct builder b = builder_of(s, p, STR(""));
 
     part_build_own(&b, p);
@@ -263,6 +269,66 @@ static void read_globals(struct snapshot *s)
         conf_problem(&b->problems, NULL, "shared_memory: no room for counters, records and limits");
 }
 
+/* ---- consumers -------------------------------------------------------------------------------- */
+
+/* The numbers of plans are part of what is known of a consumer. */
+static uint64_t plans_hash(const struct conf_globals *g)
+{
+    const struct conf_plan *plans = g->plans.items;
+    struct hash_key sum = { g->plans.count, 0 };
+
+    for (size_t i = 0; i < g->plans.count; i++)
+        sum.k0 = hash_str(&sum, plans[i].name);
+    return sum.k0;
+}
+
+/* One more looked at; then whether all are known already. */
+static void look_at_consumer(struct snapshot *s)
+{
+    struct snapshot_build *b = s->build;
+    struct consumers *before = b->previous ? b->previous->consumers : NULL;
+    struct hash_key sum;
+
+    /* The caretaker serves nobody; the master reads them all, to see what is wrong with them. */
+    if (b->role == BUILD_CARETAKER || conf_consumer_count(b->file) == 0) {
+        b->phase = BUILD_OWN;
+        return;
+    }
+    if (b->next == 0)
+        b->consumers = plans_hash(s->globals);
+    if (b->next < conf_consumer_count(b->file)) {
+        sum = (struct hash_key){ b->consumers, conf_consumer_hash(b->file, b->next++) };
+        b->consumers = hash_keyed(&sum, NULL, 0);
+        return;
+    }
+    b->next = 0;
+    if (b->role == BUILD_WORKER && before && consumers_hash(before) == b->consumers) {
+        consumers_hold(before);
+        s->consumers = before;
+        b->phase = BUILD_OWN;
+        return;
+    }
+    s->consumers = consumers_new(b->consumers);
+    b->phase = BUILD_CONSUMERS;
+}
+
+static void read_consumer(struct snapshot *s)
+{
+    struct snapshot_build *b = s->build;
+
+    if (b->next < conf_consumer_count(b->file)) {
+        consumers_add(
+            s->consumers,
+            conf_read_consumer(b->file, s->globals, b->next++, consumers_arena(s->consumers)),
+            &s->globals->plans);
+        return;
+    }
+    b->next = 0;
+    b->phase = BUILD_OWN;
+}
+
+/* ---- services --------------------------------------------------------------------------------- */
+
 /* The same service in the snapshot before, or NULL. */
 static struct part *part_before(struct snapshot *s, uint32_t i, uint64_t hash)
 {
@@ -285,7 +351,8 @@ static struct part *part_before(struct snapshot *s, uint32_t i, uint64_t hash)
 
 static void take_service(struct snapshot *s, uint32_t i)
 {
-    uint64_t hash = conf_service_hash(s->build->file, i) + s->build->stores;
+    uint64_t hash = conf_service_hash(s->build->file, i) + s->build->stores +
+                    (s->consumers ? consumers_hash(s->consumers) : 0);
     struct part *p = part_before(s, i, hash);
 
     if (p) {
@@ -309,7 +376,13 @@ static bool step_on(struct snapshot *s, uint64_t until_ns)
         return false;
     case BUILD_GLOBALS:
         read_globals(s);
-        b->phase = BUILD_OWN;
+        b->phase = BUILD_KNOWN;
+        return false;
+    case BUILD_KNOWN:
+        look_at_consumer(s);
+        return false;
+    case BUILD_CONSUMERS:
+        read_consumer(s);
         return false;
     case BUILD_OWN:
         build_own(s);
@@ -403,6 +476,8 @@ void snapshot_forget_routes(struct snapshot *s)
     if (s->own)
         part_release(s->own);
     s->own = NULL;
+    consumers_release(s->consumers);
+    s->consumers = NULL;
     if (s->router)
         router_free(s->router);
     s->router = NULL;

@@ -24,7 +24,8 @@ struct snapshot {
     struct engine_settings engine;
     struct current current; /* what exchanges look at */
     struct router *router;
-    struct part *own; /* the gateway's own routes: /metrics, /health … */
+    struct consumers *consumers; /* NULL: none */
+    struct part *own;            /* the gateway's own routes: /metrics, /health … */
     struct part **parts;
     uint32_t part_count;
     uint32_t shared_count; /* of them taken over from the snapshot before */

@@ -132,6 +132,11 @@ static char *put_field(char *at, enum conf_access_field field, const struct reco
     case CONF_ACCESS_REASON:
         at = put_text(PUT(at, "\"reason\":"), reason_text((enum reason)n->reason));
         break;
+    case CONF_ACCESS_CONSUMER:
+        if (r->texts[RECORD_CONSUMER].len == 0)
+            return at;
+        at = put_text(PUT(at, "\"consumer\":"), r->texts[RECORD_CONSUMER]);
+        break;
     case CONF_ACCESS_HOST:
         at = put_text(PUT(at, "\"host\":"), r->texts[RECORD_HOST]);
         break;

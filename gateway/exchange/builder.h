@@ -22,6 +22,7 @@ enum build_role { BUILD_MASTER, BUILD_WORKER, BUILD_CARETAKER /* the globals onl
 
 struct conf_globals;
 struct conf_redis;
+struct consumers;
 struct shared;
 
 struct builder {
@@ -30,11 +31,12 @@ struct builder {
     struct region *region;
     struct conf_problems *problems;
     const struct conf_globals *globals;
-    const struct shared *shared; /* during the build: keep numbers, not pointers to it */
-    bool whole_gateway;          /* the step is of the whole gateway: one for all services */
-    struct str service_name;     /* whose part it is; "" for the gateway's own */
-    struct str step_name;        /* as in `middleware:`; state is kept under it */
-    struct conf_place at;        /* of the step or service, for problems */
+    const struct consumers *consumers; /* NULL: none; the part holds them, so they may be kept */
+    const struct shared *shared;       /* during the build: keep numbers, not pointers to it */
+    bool whole_gateway;                /* the step is of the whole gateway: one for all services */
+    struct str service_name;           /* whose part it is; "" for the gateway's own */
+    struct str step_name;              /* as in `middleware:`; state is kept under it */
+    struct conf_place at;              /* of the step or service, for problems */
     struct bundle *bundle;
 };
 

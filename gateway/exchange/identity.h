@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "gateway/base/cidr.h"
 #include "gateway/base/str.h"
@@ -15,6 +16,10 @@ struct identity {
     bool peer_is_ipv6;
     struct str api_key;        /* verified; a secret: never logged */
     struct str user, consumer; /* empty: unknown */
+    struct str plan;           /* of the consumer; empty: none */
+    uint32_t plan_number; /* in the configuration that the exchange began with, from 1; 0: none */
+    uint32_t group_count;
+    const struct str *groups; /* of the consumer */
 };
 
 #endif

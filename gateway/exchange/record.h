@@ -32,6 +32,7 @@ enum record_text {
     RECORD_PATH, /* as the client sent it, without the query: that may hold secrets */
     RECORD_SERVICE,
     RECORD_CLIENT, /* address */
+    RECORD_CONSUMER,
     RECORD_HOST,
     RECORD_ROUTE,
     RECORD_ENDPOINT,

@@ -25,6 +25,8 @@ static char *printed(void)
     "stores: {redis: {main: {urls: 'redis://h:1/2', password: '${DB_PASSWORD}', timeout: 7ms}, "   \
     "b: {urls: h, password: unseen}}}\n"                                                           \
     "plans: {free: {rate: 60/m, burst: 20, quota: 10000/d}, gold: 200/s}\n"                        \
+    "consumers: [{name: app, plan: free, groups: [g], keys: [{id: k, key: not-to-be-seen}], "      \
+    "allow_ips: ['::/0'], services: users}]\n"                                                     \
     "middleware: [metrics]\n"                                                                      \
     "middleware_config:\n"                                                                         \
     "  auth_apikey: {valid_keys: [not-to-be-seen]}\n"                                              \
@@ -115,6 +117,8 @@ START_TEST(test_the_reference_names_every_key_with_its_default)
         "| `stores.redis.NAME.urls` | list of Redis URL | required |",
         "| `stores.redis.NAME.outage.retry_every` | duration | `1s` |",
         "| `plans.NAME.quota` | quota | `none` |",
+        "| `consumers[].name` | word | required |",
+        "| `consumers[].keys[].expires` | moment | `never` |",
         "| `metrics.names` | list of s1, s3, native | `[s1, s3, native]` |",
         "### rate_limit\n",
         "| `rate` | rate | `100/s` | Requests each client may make, on average. Short spelling in "

@@ -360,7 +360,8 @@ static const struct {
     { "services: []\nlogging: {access: {fields: [ts, tss]}}",
       "config.yaml:2:33: logging.access.fields[1]: must be one of ts, method, path, status, "
       "latency_ms, service, client, "
-      "reason, host, route, upstream, upstream_status, upstream_ms, attempts, bytes_in, bytes_out, "
+      "reason, consumer, host, route, upstream, upstream_status, upstream_ms, attempts, bytes_in, "
+      "bytes_out, "
       "protocol, worker, is "
       "\"tss\"" },
     { "services: []\nmetrics: {buckets: [1s, 1s]}",

@@ -226,6 +226,7 @@ START_TEST(test_the_record_says_what_happened_and_no_secret)
     x.record.answered_ns = s.loop.now_ns - NS_PER_MS / 2;
     x.record.upstream_status = 200;
     x.record.endpoint = STR("10.0.0.1:80");
+    x.who.consumer = STR("mobile-app");
     reporter_take(&x);
     ring = &s.local.shared->rings[2];
     at = ring_begin(ring);
@@ -240,6 +241,7 @@ START_TEST(test_the_record_says_what_happened_and_no_secret)
     ck_assert(str_equal(line.texts[RECORD_ROUTE], STR("/users")));
     ck_assert(str_equal(line.texts[RECORD_CLIENT], STR("192.0.2.1")));
     ck_assert(str_equal(line.texts[RECORD_ENDPOINT], STR("10.0.0.1:80")));
+    ck_assert(str_equal(line.texts[RECORD_CONSUMER], STR("mobile-app")));
     ck_assert(!ring_next(ring, &at, &bytes));
     end(&s);
 }

@@ -26,6 +26,7 @@ static struct record_line record(void)
                    [RECORD_PATH] = STR("/users/7"),
                    [RECORD_SERVICE] = STR("users"),
                    [RECORD_CLIENT] = STR("192.0.2.1"),
+                   [RECORD_CONSUMER] = STR("mobile-app"),
                    [RECORD_HOST] = STR("example.com:8080"),
                    [RECORD_ROUTE] = STR("/users"),
                    [RECORD_ENDPOINT] = STR("10.0.0.1:80") },
@@ -52,7 +53,8 @@ START_TEST(test_a_line_holds_all_fields_in_their_order)
         "{\"ts\":\"2026-01-02T03:04:05.678Z\",\"method\":\"POST\",\"path\":\"/users/"
         "7\",\"status\":200,"
         "\"latency_ms\":12.345,\"service\":\"users\",\"client\":\"192.0.2.1\",\"reason\":\"ok\","
-        "\"host\":\"example.com:8080\",\"route\":\"/users\",\"upstream\":\"10.0.0.1:80\","
+        "\"consumer\":\"mobile-app\",\"host\":\"example.com:8080\",\"route\":\"/"
+        "users\",\"upstream\":\"10.0.0.1:80\","
         "\"upstream_status\":201,\"upstream_ms\":9.000,\"attempts\":2,\"bytes_in\":3,"
         "\"bytes_out\":1024,\"protocol\":\"HTTP/1.1\",\"worker\":3}\n");
 }
@@ -65,6 +67,17 @@ START_TEST(test_only_the_wanted_fields_are_written)
     ck_assert_str_eq(line(&r, UINT64_C(1) << CONF_ACCESS_STATUS | UINT64_C(1) << CONF_ACCESS_PATH),
                      "{\"path\":\"/users/7\",\"status\":200}\n");
     ck_assert_str_eq(line(&r, 0), "{}\n");
+}
+END_TEST
+
+START_TEST(test_a_line_names_no_consumer_where_there_is_none)
+{
+    struct record_line r = record();
+
+    r.texts[RECORD_CONSUMER] = STR_NONE;
+    ck_assert_str_eq(
+        line(&r, UINT64_C(1) << CONF_ACCESS_STATUS | UINT64_C(1) << CONF_ACCESS_CONSUMER),
+        "{\"status\":200}\n");
 }
 END_TEST
 
@@ -161,6 +174,7 @@ int main(void)
 
     tcase_add_test(c, test_a_line_holds_all_fields_in_their_order);
     tcase_add_test(c, test_only_the_wanted_fields_are_written);
+    tcase_add_test(c, test_a_line_names_no_consumer_where_there_is_none);
     tcase_add_test(c, test_what_went_nowhere_has_no_upstream);
     tcase_add_test(c, test_a_shadow_refusal_is_said);
     tcase_add_loop_test(c, test_texts_stay_inside_their_quotes, 0, (int)ARRAY_LEN(hostile));

@@ -22,6 +22,7 @@ static struct record_line full(void)
                    [RECORD_PATH] = STR("/a/b"),
                    [RECORD_SERVICE] = STR("users"),
                    [RECORD_CLIENT] = STR("::1"),
+                   [RECORD_CONSUMER] = STR("mobile-app"),
                    [RECORD_HOST] = STR_NONE,
                    [RECORD_ROUTE] = STR("/a"),
                    [RECORD_ENDPOINT] = STR("10.0.0.1:80") },
