@@ -7,9 +7,14 @@
 #include <unistd.h>
 
 #include "conf/reference.h"
+#include "gateway/base/digest.h"
+#include "gateway/base/random.h"
 #include "gateway/catalog.h"
 #include "gateway/gateway.h"
 #include "workers/remote.h"
+
+#define KEY_ID_LEN     6
+#define KEY_SECRET_LEN 32 /* 190 bits: nobody can try them all, so a plain SHA-256 hides it */
 
 static void say_problems(struct conf_problems *p)
 {
@@ -93,6 +98,47 @@ int cli_print(const char *path)
 int cli_reference(void)
 {
     conf_reference(&catalog, stdout);
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+/* Letters and digits that nobody can guess; there are 62, and of 64 chances the last two are thrown again. */
+static void put_letters(char *to, size_t count)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    unsigned char chance;
+
+    for (size_t i = 0; i < count;) {
+        random_secret(&chance, 1);
+        if ((chance & 63) < 62)
+            to[i++] = letters[chance & 63];
+    }
+}
+
+int cli_key_new(const char *name)
+{
+    char id[KEY_ID_LEN + 1] = { 0 }, secret[KEY_SECRET_LEN + 1] = { 0 };
+    char key[KEY_ID_LEN + KEY_SECRET_LEN + 8], sha256[DIGEST_TEXT_LEN];
+    struct digest d;
+
+    for (const char *c = name; c && *c; c++)
+        if ((unsigned char)*c <= 0x20 || *c == 0x7f) {
+            fprintf(stderr, "sluice: the name of a consumer is a word without blanks\n");
+            return 2;
+        }
+    put_letters(id, KEY_ID_LEN);
+    put_letters(secret, KEY_SECRET_LEN);
+    snprintf(key, sizeof key, "gw_%s_%s", id, secret);
+    d = digest_of(str_from(key));
+    digest_write(sha256, &d);
+    printf("%s\n\n"
+           "# The key stands above and nowhere else. For config.yaml:\n"
+           "consumers:\n"
+           "  - name: ",
+           key);
+    conf_print_text(str_from(name ? name : "NAME"), stdout);
+    printf("\n    keys:\n"
+           "      - {id: \"%s\", prefix: \"gw_%s\", sha256: \"%.*s\"}\n",
+           id, id, (int)sizeof sha256, sha256);
     return fflush(stdout) == 0 ? 0 : 1;
 }
 

@@ -10,6 +10,8 @@
 int cli_check(const char *path);
 int cli_print(const char *path);
 int cli_reference(void);
+/* A fresh key, and the lines of config.yaml that make it one of the consumer `name` (NULL: to be filled in). */
+int cli_key_new(const char *name);
 /* reload, stop, status: to the gateway whose pid file it is; pid_file NULL: the one that the configuration names. */
 int cli_remote(const char *command, const char *path, const char *pid_file);
 /* Whom its limits refuse and take. `watch`: again each second, until it ends. */

@@ -29,6 +29,8 @@ static const char usage[] =
     "                                                           speak to a running gateway\n"
     "       sluice limits [--by refused|taken] [--top N] [--limit NAME] [--json] [--watch]\n"
     "                     [--pid-file FILE] [config.yaml]       whom its limits refuse and take\n"
+    "       sluice key new [--name CONSUMER]                    a fresh key, and its lines for the "
+    "configuration\n"
     "       sluice --version | --help\n"
     "\n"
     "The configuration is config.yaml in the current directory unless named.\n";
@@ -42,7 +44,8 @@ enum flag {
     OPTION_TOP = 't',
     OPTION_LIMIT = 'l',
     OPTION_JSON = 'j',
-    OPTION_WATCH = 'w'
+    OPTION_WATCH = 'w',
+    OPTION_NAME = 'n'
 };
 
 static const struct option options[] = {
@@ -55,6 +58,7 @@ static const struct option options[] = {
     { "limit", required_argument, NULL, OPTION_LIMIT },
     { "json", no_argument, NULL, OPTION_JSON },
     { "watch", no_argument, NULL, OPTION_WATCH },
+    { "name", required_argument, NULL, OPTION_NAME },
     { NULL, 0, NULL, 0 },
 };
 
@@ -65,13 +69,14 @@ struct wishes {
     bool daemon;
     struct limits_wish limits;
     bool watch;
-    int status; /* what to end with at once; -1: go on */
+    const char *name; /* of a consumer */
+    int status;       /* what to end with at once; -1: go on */
 };
 
 static bool is_command(const char *word)
 {
     static const char *const commands[] = { "check", "print",  "reference", "reload",
-                                            "stop",  "status", "limits" };
+                                            "stop",  "status", "limits",    "key" };
 
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         if (strcmp(commands[i], word) == 0)
@@ -130,6 +135,9 @@ static struct wishes read_arguments(int argc, char **argv)
         case OPTION_WATCH:
             w.watch = true;
             continue;
+        case OPTION_NAME:
+            w.name = optarg;
+            continue;
         case OPTION_VERSION:
             printf("sluice %s\n", SLUICE_VERSION);
             w.status = 0;
@@ -149,10 +157,17 @@ static struct wishes read_arguments(int argc, char **argv)
     }
     if (optind < argc && is_command(argv[optind]))
         w.command = argv[optind++];
-    if (optind < argc)
+    if (w.command && strcmp(w.command, "key") == 0) {
+        if (optind >= argc || strcmp(argv[optind++], "new") != 0)
+            optind = argc + 1;
+    } else if (optind < argc) {
         w.path = argv[optind++];
+    }
     if (optind < argc) {
         fprintf(stderr, "sluice: too many arguments: %s\n%s", argv[optind], usage);
+        w.status = 2;
+    } else if (optind > argc) {
+        fprintf(stderr, "sluice: key what? \"key new\"\n%s", usage);
         w.status = 2;
     }
     return w;
@@ -166,6 +181,8 @@ static int obey(const struct wishes *w)
         return cli_print(w->path);
     if (strcmp(w->command, "reference") == 0)
         return cli_reference();
+    if (strcmp(w->command, "key") == 0)
+        return cli_key_new(w->name);
     if (strcmp(w->command, "limits") == 0)
         return cli_limits(&w->limits, w->watch, w->path, w->pid_file);
     return cli_remote(w->command, w->path, w->pid_file);
