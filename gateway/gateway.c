@@ -20,6 +20,7 @@
 #include "gateway/exchange/shared.h"
 #include "gateway/middleware/limit_line.h"
 #include "gateway/report.h"
+#include "gateway/stores.h"
 #include "gateway/upstream/links.h"
 #include "shm/bell.h"
 #include "shm/breaker.h"
@@ -212,6 +213,7 @@ static void start(struct worker *w)
 {
     struct gateway *g = calloc(1, sizeof *g);
     struct local *l = &g->local;
+    struct lookups_observer observer;
 
     if (!g)
         die("out of memory for a worker");
@@ -230,6 +232,8 @@ static void start(struct worker *w)
     conn_pool_init(&l->conns);
     sessions_init(l);
     l->links = links_new(l);
+    observer = stores_observer(l);
+    l->lookups = lookups_new(l->loop, &l->conns, &observer);
     report_attach(l);
     if (w->role == ROLE_CARETAKER)
         g->caretaker = caretaker_start(w, l->bells);
@@ -391,6 +395,7 @@ static void stop(struct worker *w)
     loop_turn(&w->loop,
               0); /* what has ended is freed, and the records of what was cut are written */
     links_end(g->local.links);
+    lookups_end(g->local.lookups);
     conns_cut(&w->loop);
     loop_turn(&w->loop, 0);
     limit_lines_end(&g->local);

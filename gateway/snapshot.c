@@ -13,6 +13,7 @@
 #include "gateway/exchange/router.h"
 #include "gateway/exchange/shared.h"
 #include "gateway/names.h"
+#include "gateway/stores.h"
 
 enum build_phase {
     BUILD_TREE,
@@ -267,6 +268,8 @@ static void read_globals(struct snapshot *s)
     b->shared = shared_open(b->region, b->role == BUILD_MASTER ? s->globals : NULL);
     if (!b->shared)
         conf_problem(&b->problems, NULL, "shared_memory: no room for counters, records and limits");
+    if (b->role == BUILD_MASTER && !stores_tables(b->region, s->globals))
+        conf_problem(&b->problems, NULL, "stores: no room in the shared memory for so many");
 }
 
 /* ---- consumers -------------------------------------------------------------------------------- */

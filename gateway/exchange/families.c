@@ -95,6 +95,19 @@ static const struct declaration declarations[FAMILY_COUNT] = {
                              .labels = { "service" } },
                            8,
                            CONF_METRICS_NATIVE },
+    [FAMILY_STORE_REQUESTS] = { { .name = "gateway_store_requests_total",
+                                  .help = "Questions to stores outside: ok, error (it answered "
+                                          "with one), failed (no connection), late, refused "
+                                          "(it is away).",
+                                  .labels = { "store", "outcome" } },
+                                16,
+                                CONF_METRICS_NATIVE },
+    [FAMILY_STORE_DURATION] = { { .name = "gateway_store_request_duration_seconds",
+                                  .help = "Time that answers of stores outside took.",
+                                  .type = ROWS_HISTOGRAM,
+                                  .labels = { "store" } },
+                                16,
+                                CONF_METRICS_NATIVE },
 };
 
 static uint64_t series_of(const struct declaration *d, uint64_t max_series)

@@ -27,6 +27,8 @@ enum family {
     FAMILY_RETRIES,             /* service */
     FAMILY_BYTES_IN,            /* service */
     FAMILY_BYTES_OUT,           /* service */
+    FAMILY_STORE_REQUESTS,      /* store, outcome */
+    FAMILY_STORE_DURATION,      /* store */
     FAMILY_COUNT
 };
 

@@ -20,6 +20,7 @@ struct bells;
 struct exchange;
 struct limit_lines;
 struct links;
+struct lookups;
 struct part;
 struct region;
 struct reporter;
@@ -58,6 +59,7 @@ struct local {
     struct current current; /* changes between two turns */
     struct pool exchanges, conns, sessions, upstream_links;
     struct links *links;       /* to services, found by value; outlive snapshots */
+    struct lookups *lookups;   /* stores outside, found by value; the same */
     struct shared *shared;     /* counters, rings, cells of limits: what all processes share */
     const struct bells *bells; /* to wake other processes; NULL: they look by themselves */
     struct reporter *reporter; /* takes the record of each exchange */

@@ -34,6 +34,9 @@ enum seat_word {
     SEAT_WORDS = CACHE_LINE / sizeof(shared_word)
 };
 
+/* Words of each seat, "store/NAME": 1 while the process there sees the store outside away. */
+#define STORE_TABLES "store/"
+
 struct shared {
     struct region *region;
     struct seats_shared *seats;

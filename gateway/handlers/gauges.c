@@ -446,6 +446,26 @@ static uint64_t places_full(const struct gauge_sources *s, uint32_t which)
     return p ? word_peek(&p->full) : 0;
 }
 
+/* ---- stores outside --------------------------------------------------------------------------- */
+
+static bool next_store(const struct gauge *g, const struct gauge_sources *s, size_t *i,
+                       struct prometheus *p)
+{
+    struct table_info info;
+    const shared_word *away = next_named(s, TABLE_WORDS, STR(STORE_TABLES), i, &info);
+    uint64_t count = 0;
+
+    if (!away)
+        return false;
+    for (uint32_t seat = 0; seat < seats_high(s->shared->seats); seat++)
+        if (seats_view(s->shared->seats, seat).state == SEAT_ALIVE)
+            count += word_peek(&away[seat]) != 0;
+    prometheus_begin(p, str_from(g->name), STR(""));
+    prometheus_label(p, STR("store"), str_from_index(info.name, STR(STORE_TABLES).len));
+    prometheus_u64(p, count);
+    return true;
+}
+
 /* ---- all of them ------------------------------------------------------------------------------ */
 
 #define NATIVE  .names = CONF_METRICS_NATIVE
@@ -460,6 +480,8 @@ static const struct gauge all[] = {
       .next = next_breaker_changes },
     { "gateway_circuit_breaker_refused_total", "Requests refused because a circuit was open.",
       COUNTER, NATIVE, .next = next_breaker_refusals },
+    { "gateway_store_state", "Workers that see a store outside away: 0 when all is well.", GAUGE,
+      NATIVE, .next = next_store },
     { "gateway_seat_up", "1: a process has the seat and turns.", GAUGE, NATIVE, .next = next_up },
     { "gateway_seat_heartbeat_age_seconds", "Since a process last turned.", GAUGE, NATIVE,
       .next = next_silence },

@@ -20,7 +20,7 @@ struct lookups_observer {
     void (*on_answer)(void *owner, struct str store, enum redis_outcome outcome, uint64_t took_ns);
     /* A question was refused at once. */
     void (*on_refused)(void *owner, struct str store);
-    /* This worker sees a server of the store away (true), or all of them back. Told when it changes. */
+    /* This worker sees a server of the store away (true), or none. Told when it changes, and false at first. */
     void (*on_away)(void *owner, struct str store, bool away);
     void *owner;
 };

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "gateway/base/arena.h"
-#include "gateway/base/hash.h"
 #include "gateway/base/log.h"
 #include "gateway/base/number.h"
 #include "gateway/lookup/redis_store.h"
@@ -63,7 +62,7 @@ struct asked {
     char own[OWN_BYTES];
 };
 
-/* ---- scripts and targets ---------------------------------------------------------------------- */
+/* ---- scripts ---------------------------------------------------------------------------------- */
 
 void redis_script_init(struct redis_script *s, struct str text)
 {
@@ -79,29 +78,6 @@ void redis_script_init(struct redis_script *s, struct str text)
         s->sha1[2 * i + 1] = hex[digest[i] & 15];
     }
     s->sha1[40] = 0;
-}
-
-/* Not keyed: only the configuration decides on it. */
-static void mix(uint64_t *id, const void *at, size_t len)
-{
-    struct hash_key key = { *id, len };
-
-    *id = hash_keyed(&key, at, len);
-}
-
-void redis_target_seal(struct redis_target *t)
-{
-    uint64_t numbers[] = { (uint64_t)t->mode, t->address_count, t->database,       t->connect_ns,
-                           t->timeout_ns,     t->open_after,    t->retry_every_ns, t->connections };
-
-    t->id = 1;
-    mix(&t->id, numbers, sizeof numbers);
-    mix(&t->id, t->name.at, t->name.len);
-    for (size_t i = 0; i < t->address_count; i++)
-        mix(&t->id, t->addresses[i].at, t->addresses[i].len);
-    mix(&t->id, t->master_name.at, t->master_name.len);
-    mix(&t->id, t->username.at, t->username.len);
-    mix(&t->id, t->password.at, t->password.len);
 }
 
 /* ---- a command's life ------------------------------------------------------------------------- */
@@ -506,6 +482,7 @@ struct redis_store *redis_store_new(struct loop *l, struct pool *conns, struct r
     s->used_ns = l->now_ns;
     if (observer)
         s->observer = *observer;
+    s->told_away = true;
     pool_init(&s->commands, sizeof(struct asked), 0);
     list_init(&s->all);
     list_init(&s->due);
@@ -530,6 +507,7 @@ struct redis_store *redis_store_new(struct loop *l, struct pool *conns, struct r
         .connections = target->connections
     };
     redis_topology_init(&s->topology, &s->target, &rules, on_change);
+    look_away(s); /* it begins as not away, whatever was said before */
     return s;
 }
 
