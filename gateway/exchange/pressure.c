@@ -7,8 +7,10 @@
 #define LOOK_NS      (100 * NS_PER_MS)
 #define FORGET_NS    (10 * NS_PER_S) /* nobody has asked for so long: it is not measured any more */
 #define PPM          1000000
-/* A tenth of a second moves a share by so much of how far off the measure is, and at most by four times that. */
-#define GAIN_PPM     50000
+/* What queues grows by itself while too much is let in, so a share that only moved on would swing: it follows how far off
+ * the measure is (LEAN), and moves on by so much of that each tenth of a second (GAIN). */
+#define LEAN_PPM     120000
+#define GAIN_PPM     25000
 #define MOST_OFF_PPM (4 * PPM)
 
 /* The share of `ns` in itself and the smoothing time: how much a new value counts that stood for so long. */
@@ -87,8 +89,10 @@ void pressure_look(struct pressure *l, uint64_t now_ns, uint64_t cpu_used_ns)
         /* after a pause: it may fall as far as that was long, but not rise for want of looks */
         int64_t looks = by < 0 ? (int64_t)(passed_ns / LOOK_NS < 20 ? passed_ns / LOOK_NS : 20) : 1;
 
-        if (l->rules[i].asked_ns)
-            l->rules[i].shed_ppm = shifted(l->rules[i].shed_ppm, by * looks * GAIN_PPM / PPM);
+        if (l->rules[i].asked_ns == 0)
+            continue;
+        l->rules[i].level_ppm = shifted(l->rules[i].level_ppm, by * looks * GAIN_PPM / PPM);
+        l->rules[i].shed_ppm = shifted(l->rules[i].level_ppm, by * LEAN_PPM / PPM);
     }
 }
 
@@ -111,7 +115,7 @@ uint64_t pressure_share(struct pressure *l, const struct pressure_rule *rule, ui
     /* a new one, in the place of the one asked for least lately */
     l->rules[at].rule = *rule;
     l->rules[at].asked_ns = now_ns;
-    l->rules[at].shed_ppm = 0;
+    l->rules[at].level_ppm = l->rules[at].shed_ppm = 0;
     return 0;
 }
 

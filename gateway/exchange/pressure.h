@@ -33,8 +33,8 @@ struct pressure {
     uint64_t cpu_ppm, cpu_used_ns;
     struct {
         struct pressure_rule rule;
-        uint64_t asked_ns; /* 0: free */
-        uint64_t shed_ppm;
+        uint64_t asked_ns;            /* 0: free */
+        uint64_t level_ppm, shed_ppm; /* what has been enough for a while, and what is now */
     } rules[PRESSURE_RULES];
     struct random random;
 };
