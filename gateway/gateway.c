@@ -18,6 +18,8 @@
 #include "gateway/caretaker/caretaker.h"
 #include "gateway/client/session.h"
 #include "gateway/exchange/shared.h"
+#include "gateway/lookup/lookups.h"
+#include "gateway/middleware/limit_asks.h"
 #include "gateway/middleware/limit_line.h"
 #include "gateway/report.h"
 #include "gateway/stores.h"
@@ -234,6 +236,7 @@ static void start(struct worker *w)
     l->links = links_new(l);
     observer = stores_observer(l);
     l->lookups = lookups_new(l->loop, &l->conns, &observer);
+    l->limit_asks = limit_asks_new(l);
     report_attach(l);
     if (w->role == ROLE_CARETAKER)
         g->caretaker = caretaker_start(w, l->bells);
@@ -395,6 +398,7 @@ static void stop(struct worker *w)
     loop_turn(&w->loop,
               0); /* what has ended is freed, and the records of what was cut are written */
     links_end(g->local.links);
+    limit_asks_end(g->local.limit_asks);
     lookups_end(g->local.lookups);
     conns_cut(&w->loop);
     loop_turn(&w->loop, 0);

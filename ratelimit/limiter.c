@@ -189,3 +189,13 @@ struct decision limiter_take(const struct limiter *l, uint64_t key, int32_t cost
     step(l, 0, now_ns, cost, &d);
     return d;
 }
+
+void limiter_take_up_to(const struct limiter *l, uint64_t key, uint32_t cost, uint64_t now_ns)
+{
+    struct decision d = limiter_take(l, key, 0, now_ns);
+
+    if (d.remaining < cost)
+        cost = (uint32_t)d.remaining;
+    if (cost > 0 && cost <= INT32_MAX)
+        limiter_take(l, key, (int32_t)cost, now_ns);
+}

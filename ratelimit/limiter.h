@@ -69,5 +69,7 @@ uint64_t limiter_key(const struct limiter *l, struct str client);
  * Processes: any number at once. Threads: the same.
  */
 struct decision limiter_take(const struct limiter *l, uint64_t key, int32_t cost, uint64_t now_ns);
+/* The cost of what has been done already: what is not there any more cannot be taken. */
+void limiter_take_up_to(const struct limiter *l, uint64_t key, uint32_t cost, uint64_t now_ns);
 
 #endif

@@ -196,6 +196,29 @@ uint64_t remote_rescale(uint64_t word, const struct remote *r, const struct limi
     return with_balance(word & ~PACED_BIT, balance < r->at_once ? balance : r->at_once);
 }
 
+uint64_t remote_remaining(const struct remote *r, const struct remote_taking *t)
+{
+    return t->balance + t->left < r->at_once ? t->balance + t->left : r->at_once;
+}
+
+uint64_t remote_reset_ns(const struct remote *r, const struct remote_taking *t)
+{
+    uint64_t missing = r->at_once - remote_remaining(r, t);
+
+    switch (r->family) {
+    case REMOTE_BUCKET:
+        return (uint64_t)((unsigned __int128)missing * r->limit.per_ns / r->limit.count);
+    case REMOTE_FIXED:
+        return t->end_ns ? t->end_ns : r->limit.per_ns;
+    case REMOTE_SLIDING:
+        return t->end_ns + r->limit.per_ns;
+    case REMOTE_LOG:
+    case REMOTE_FAMILIES:
+        break;
+    }
+    return r->limit.per_ns;
+}
+
 /* ---- a question ------------------------------------------------------------------------------- */
 
 /* [asked_until:20 | granted:20 | left:24], times in ms. */
@@ -211,6 +234,11 @@ uint64_t remote_note_pack(const struct remote_note *n)
            low_bits(ms_of(n->granted_ns), NOTE_BITS) << LEFT_BITS | left;
 }
 
+uint64_t remote_note_left(uint64_t packed)
+{
+    return low_bits(packed, LEFT_BITS);
+}
+
 struct remote_note remote_note_unpack(uint64_t packed, uint64_t now_ns)
 {
     uint64_t now = ms_of(now_ns);
@@ -222,7 +250,7 @@ struct remote_note remote_note_unpack(uint64_t packed, uint64_t now_ns)
                           ? (now - (uint64_t)-granted) * NS_PER_MS
                           : now_ns,
         .asked_until_ns = asked > 0 ? (now + (uint64_t)asked) * NS_PER_MS : 0,
-        .left = low_bits(packed, LEFT_BITS),
+        .left = remote_note_left(packed),
     };
 }
 

@@ -47,9 +47,10 @@ enum remote_verdict {
 
 struct remote_taking {
     enum remote_verdict verdict;
-    uint64_t balance;  /* of the share, after this */
+    uint64_t balance; /* of the share, after this */
+    uint64_t left;    /* that Redis had besides, when it was asked last; filled in by shares_take */
     uint64_t retry_ns; /* refused: when to come again */
-    uint64_t end_ns;   /* until the share's window ends; 0: it has no end, or there is no share */
+    uint64_t end_ns;   /* until the share's window ends; 0: it has no end, or it is not known */
     bool low;          /* taken, and it would be good to ask for more */
 };
 
@@ -62,6 +63,10 @@ uint64_t remote_give_back(uint64_t word, const struct remote *r, uint64_t now_ns
 /* The same share under changed parameters: what is held is held, that there was nothing left is forgotten. */
 uint64_t remote_rescale(uint64_t word, const struct remote *r, const struct limit *was);
 
+/* What clients are told: how many could be taken at once, and in how many ns it will be as if none had been. */
+uint64_t remote_remaining(const struct remote *r, const struct remote_taking *t);
+uint64_t remote_reset_ns(const struct remote *r, const struct remote_taking *t);
+
 /* ---- a question ---- */
 
 /* What is remembered beside the word, as advice: when the share was granted, who asks now, what Redis had left. */
@@ -71,6 +76,7 @@ struct remote_note {
 };
 uint64_t remote_note_pack(const struct remote_note *n);
 struct remote_note remote_note_unpack(uint64_t packed, uint64_t now_ns);
+uint64_t remote_note_left(uint64_t packed);
 
 /* How many tokens to ask for: what was spent lately says how many will last for every_ns. At most the share of one of
  * `gateways`, but always what those need who wait now. 0: there is no need to ask. */

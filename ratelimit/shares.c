@@ -100,9 +100,11 @@ void shares_take(const struct shares *s, uint64_t key, uint64_t cost, uint64_t n
                  struct remote_taking *out)
 {
     struct change c = { .what = TAKE, .count = cost, .now_ns = now_ns };
+    struct cell *cell = change(s, key ^ s->salt, &c);
 
-    change(s, key ^ s->salt, &c);
     *out = c.taking;
+    if (cell) /* advice, from the same cache line */
+        out->left = remote_note_left(word_peek(&cell->spare));
 }
 
 void shares_give_back(const struct shares *s, uint64_t key, uint64_t count, uint64_t at_ns,
@@ -159,15 +161,6 @@ uint64_t shares_want(const struct shares *s, uint64_t key, uint64_t gateways, ui
     return want;
 }
 
-uint64_t shares_left(const struct shares *s, uint64_t key, uint64_t now_ns)
-{
-    struct remote_note note;
-    struct cell *cell;
-    uint64_t word;
-
-    return look(s, key ^ s->salt, now_ns, &cell, &word, &note) && word ? note.left : 0;
-}
-
 /* ---- how many gateways there are -------------------------------------------------------------- */
 
 /* The word is [known:1 | due:31 | count:32], due in ms: when somebody is to ask again. */
@@ -201,11 +194,13 @@ static bool is_due_at(uint64_t word, uint64_t now_ns, uint64_t every_ns)
 uint64_t gateways_count(const struct gateways *g, uint64_t now_ns, uint64_t every_ns, bool *is_due)
 {
     struct cell_pair seen;
-    struct cell *cell = cells_find(&g->cells, g->key, g->tag, now_ns, true, &seen);
+    struct cell *cell = is_due ? cells_find(&g->cells, g->key, g->tag, now_ns, true, &seen)
+                               : cells_look(&g->cells, g->key, &seen);
     struct cell_pair next = { (g->key & ~CELLS_TAG_MASK) | g->tag, 0 };
 
-    *is_due = false;
-    if (!cell || !is_due_at(seen.word, now_ns, every_ns))
+    if (is_due)
+        *is_due = false;
+    if (!cell || !is_due || !is_due_at(seen.word, now_ns, every_ns))
         return cell ? seen.word & COUNT_MASK : 0;
     next.word = gateways_word(seen.word & COUNT_MASK, now_ns + every_ns);
     cell_keep_until(cell, now_ns + REMOTE_IDLE_NS);

@@ -37,8 +37,6 @@ void shares_grant(const struct shares *s, uint64_t key, uint64_t asked_ns, uint6
  * (needed is 0), a colleague asks already. */
 uint64_t shares_want(const struct shares *s, uint64_t key, uint64_t gateways, uint64_t needed,
                      uint64_t now_ns, uint64_t until_ns);
-/* What Redis had left when it was asked last. */
-uint64_t shares_left(const struct shares *s, uint64_t key, uint64_t now_ns);
 
 /* How many gateways there are. A word in a cell of its own, which also says who asks next. `store`: of the prefix. */
 struct gateways {
@@ -47,7 +45,8 @@ struct gateways {
 };
 void gateways_init(struct gateways *g, const struct region_header *h, const struct cells *cells,
                    struct str store);
-/* As last seen; 0: unknown. *is_due: it is this caller's turn to ask, and nobody else's for `every_ns`. */
+/* As last seen; 0: unknown. *is_due: it is this caller's turn to ask, and nobody else's for `every_ns`; NULL: it does not
+ * want to. */
 uint64_t gateways_count(const struct gateways *g, uint64_t now_ns, uint64_t every_ns, bool *is_due);
 void gateways_seen(const struct gateways *g, uint64_t count, uint64_t now_ns);
 

@@ -42,6 +42,12 @@ static const struct declaration declarations[FAMILY_COUNT] = {
                                 .labels = { "service", "limit" } },
                               8,
                               CONF_METRICS_S3 },
+    [FAMILY_LIMIT_FALLBACK] = { { .name = "gateway_limit_fallback_total",
+                                  .help = "Requests that a limit of scope cluster decided without "
+                                          "its store.",
+                                  .labels = { "service", "limit" } },
+                                8,
+                                CONF_METRICS_NATIVE },
     [FAMILY_CONCURRENCY_REFUSED] = { { .name = "gateway_concurrency_refused_total",
                                        .help = "Requests refused because there were as many at "
                                                "once as there may be.",

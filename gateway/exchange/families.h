@@ -17,6 +17,7 @@ enum family {
     FAMILY_S3_COUNTER,          /* method, status, service */
     FAMILY_S3_TIMER,            /* service */
     FAMILY_RATE_LIMITED,        /* service, limit */
+    FAMILY_LIMIT_FALLBACK,      /* service, limit */
     FAMILY_CONCURRENCY_REFUSED, /* service, limit */
     FAMILY_LOAD_SHED,           /* service */
     FAMILY_CANCELED,            /* service */

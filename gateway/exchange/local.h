@@ -19,6 +19,7 @@ struct conf_globals;
 struct bells;
 struct exchange;
 struct limit_lines;
+struct limit_asks;
 struct links;
 struct lookups;
 struct part;
@@ -58,11 +59,12 @@ struct local {
     uint32_t seat;
     struct current current; /* changes between two turns */
     struct pool exchanges, conns, sessions, upstream_links;
-    struct links *links;       /* to services, found by value; outlive snapshots */
-    struct lookups *lookups;   /* stores outside, found by value; the same */
-    struct shared *shared;     /* counters, rings, cells of limits: what all processes share */
-    const struct bells *bells; /* to wake other processes; NULL: they look by themselves */
-    struct reporter *reporter; /* takes the record of each exchange */
+    struct links *links;           /* to services, found by value; outlive snapshots */
+    struct lookups *lookups;       /* stores outside, found by value */
+    struct limit_asks *limit_asks; /* questions about limits on their way to stores */
+    struct shared *shared;         /* counters, rings, cells of limits: what all processes share */
+    const struct bells *bells;     /* to wake other processes; NULL: they look by themselves */
+    struct reporter *reporter;     /* takes the record of each exchange */
     struct limit_lines *lines; /* who waits for a place of a concurrency limit; NULL: nobody yet */
     struct pressure pressure;  /* how busy we are, if a step wants to know */
     uint64_t running;          /* exchanges now */

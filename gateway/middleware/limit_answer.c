@@ -121,6 +121,18 @@ enum verdict limit_answer_refuse(const struct limit_answer *a, struct exchange *
     return v;
 }
 
+enum verdict limit_answer_refuse_away(const struct limit_answer *a, struct exchange *x,
+                                      struct frame *f, uint64_t retry_ns)
+{
+    enum verdict v = reply_refuse(x, f, a->status, REASON_STORE_AWAY, a->body);
+
+    if (v != REPLIED)
+        return v;
+    reply_retry_after(x, retry_ns);
+    rows_add(&x->local->shared->rows, x->local->seat, a->series, 1);
+    return v;
+}
+
 enum verdict limit_answer_refuse_unknown(const struct limit_answer *a, struct exchange *x,
                                          struct frame *f)
 {

@@ -32,6 +32,9 @@ void limit_answer_build(struct limit_answer *a, struct builder *b, const struct 
 /* Refused, and not to come again before retry_ns have passed. */
 enum verdict limit_answer_refuse(const struct limit_answer *a, struct exchange *x, struct frame *f,
                                  const struct decision *d, uint64_t retry_ns);
+/* It cannot be told whether there is anything left, and is refused therefore. */
+enum verdict limit_answer_refuse_away(const struct limit_answer *a, struct exchange *x,
+                                      struct frame *f, uint64_t retry_ns);
 /* It has no key, and that is not allowed here: there is no time after which it would be. */
 enum verdict limit_answer_refuse_unknown(const struct limit_answer *a, struct exchange *x,
                                          struct frame *f);

@@ -7,7 +7,7 @@
  *
  * A limit that has let a request pass takes back what it counted when a later one refuses it: nobody pays for
  * what was refused. Who is refused all the time may be banned for a while (limit_ban.h). What clients are told
- * is in limit_answer.h.
+ * is in limit_answer.h; how several gateways keep one limit, in limit_cluster.h.
  */
 #include "gateway/base/number.h"
 #include "gateway/exchange/builder.h"
@@ -17,6 +17,7 @@
 #include "gateway/http/octets.h"
 #include "gateway/middleware/limit_answer.h"
 #include "gateway/middleware/limit_ban.h"
+#include "gateway/middleware/limit_cluster.h"
 #include "gateway/middleware/limit_key.h"
 #include "gateway/middleware/limit_top.h"
 #include "ratelimit/gcra.h"
@@ -40,6 +41,10 @@ struct rate_limit_settings {
     struct str cost_header;
     struct exempt_settings exempt;
     struct limit_ban_settings ban;
+    int scope;
+    struct str store;
+    struct limit_sync_settings sync;
+    int on_store_failure;
     uint64_t status;
     struct str body;
     uint64_t retry_jitter;
@@ -112,6 +117,17 @@ static const struct conf_key keys[] = {
         "is not passed on. Empty: none."),
     KEY_BLOCK(rate_limit_settings, exempt, &exempt_schema, NULL),
     KEY_BLOCK(rate_limit_settings, ban, &limit_ban_schema, NULL),
+    KEY(rate_limit_settings, scope, one_of, "node",
+        "Who counts together: node, all workers of this gateway; cluster, all gateways that use "
+        "the same store, with limits of the same name for services of the same name.",
+        .arg = NAMES("node", "cluster")),
+    KEY(rate_limit_settings, store, text, "",
+        "With scope cluster: where the count is kept, redis:NAME of stores.redis."),
+    KEY_BLOCK(rate_limit_settings, sync, &limit_sync_schema, NULL),
+    KEY(rate_limit_settings, on_store_failure, one_of, "local_share",
+        "While the store is away. local_share: this gateway's part of the limit, by how many were "
+        "seen last; local: all of the limit, for each gateway; allow: everything; deny: nothing.",
+        .arg = limit_store_failures),
     KEY(rate_limit_settings, status, uint, "429", "Status of a refusal.", .arg = RANGE(400, 599)),
     KEY(rate_limit_settings, body, text, "Too Many Requests", "Text of a refusal."),
     KEY(rate_limit_settings, retry_jitter, share, "0",
@@ -139,11 +155,15 @@ static void check(const void *settings, const struct conf_node *at, struct conf_
         conf_problem(p, at, "\"tolerance\" is for gcra; %s has none", a->name);
     if (s->cost_header.len && !octets_are(s->cost_header, OCTET_TOKEN))
         conf_problem(p, at, "\"cost_header\" is not the name of a header");
+    if (s->scope == LIMIT_CLUSTER && !s->store.len)
+        conf_problem(p, at,
+                     "with scope cluster, \"store\" says where the limit is kept: redis:NAME");
 }
 
 /* Everything that a request needs; settings may be gone with an older snapshot. */
 struct rate_limit {
     struct limiter limiter;
+    const struct limit_cluster *cluster; /* NULL: all of it is this gateway's */
     struct limit_key key;
     const struct region_header *region;
     struct limit_ban ban;
@@ -160,6 +180,7 @@ struct rate_limit {
 
 /* Of an exchange that was let pass. */
 struct taken {
+    struct limit_hold hold; /* with scope cluster */
     bool counted;
     uint64_t key, at_ns; /* whose, and when */
     uint64_t remaining, reset_ns;
@@ -233,6 +254,22 @@ static void keep_exempt(struct rate_limit *r, struct builder *b, const struct ex
     r->exempt_name_count = s->consumers.count;
 }
 
+/* True, too, if it is this gateway's alone. */
+static bool make_cluster(struct rate_limit *r, struct builder *b,
+                         const struct rate_limit_settings *s)
+{
+    const struct limit_cluster_settings settings = { .scope = s->scope,
+                                                     .store = s->store,
+                                                     .sync = s->sync,
+                                                     .on_store_failure = s->on_store_failure };
+
+    if (s->scope == LIMIT_NODE)
+        return true;
+    r->cluster = limit_cluster_build(b, state_name(b, &r->key), &r->limiter, &r->key, r->delays,
+                                     &settings, when_full_of(b));
+    return r->cluster != NULL;
+}
+
 static const void *prepare(struct builder *b, const void *settings)
 {
     const struct rate_limit_settings *s = settings;
@@ -259,6 +296,8 @@ static const void *prepare(struct builder *b, const void *settings)
         builder_problem(b, "rate: %s", why);
         return NULL;
     }
+    if (!make_cluster(r, b, s))
+        return NULL;
     keep_exempt(r, b, &s->exempt);
     limit_answer_build(&r->answer, b, &r->limiter);
     return r;
@@ -295,6 +334,48 @@ static void saw(const struct rate_limit *r, struct exchange *x, enum top_kind ki
     limit_top_saw(&r->top, x, kind, &r->key, &r->limiter, key, now_ns);
 }
 
+static enum verdict decided(struct exchange *x, struct frame *f, const struct decision *d)
+{
+    const struct rate_limit *r = f->step->prepared;
+    struct taken *t = f->state;
+    uint64_t now_ns = region_now(r->region, exchange_now_ns(x));
+
+    saw(r, x, d->allowed ? TOP_TAKEN : TOP_REFUSED, t->key, now_ns);
+    if (!d->allowed) {
+        limit_ban_strike(&r->ban, t->key, now_ns);
+        return limit_answer_refuse(
+            &r->answer, x, f, d,
+            limit_answer_with_jitter(&r->answer, t->key, d->at_ns, d->retry_ns));
+    }
+    t->counted = true;
+    t->at_ns = d->at_ns;
+    t->remaining = d->remaining;
+    t->reset_ns = d->reset_ns;
+    if (r->delays && d->delay_ns && frame_acts(f))
+        return frame_sleep(f, ms_up(d->delay_ns), go_on);
+    return NEXT;
+}
+
+/* Called again when an answer has come that was waited for. */
+static enum verdict take_of_cluster(struct exchange *x, struct frame *f)
+{
+    const struct rate_limit *r = f->step->prepared;
+    const struct taken *t = f->state;
+    struct decision d;
+
+    switch (limit_cluster_take(r->cluster, x, f, t->key, (uint32_t)r->cost, take_of_cluster, &d)) {
+    case LIMIT_WAITS:
+        return WAIT;
+    case LIMIT_STORE_AWAY:
+        if (!d.allowed) /* which is not the client's fault */
+            return limit_answer_refuse_away(&r->answer, x, f, d.retry_ns);
+        break;
+    case LIMIT_DECIDED:
+        break;
+    }
+    return decided(x, f, &d);
+}
+
 static enum verdict on_request(struct exchange *x, struct frame *f)
 {
     const struct rate_limit *r = f->step->prepared;
@@ -317,29 +398,37 @@ static enum verdict on_request(struct exchange *x, struct frame *f)
         saw(r, x, TOP_REFUSED, t->key, now_ns);
         return limit_answer_refuse(&r->answer, x, f, &d, d.retry_ns);
     }
+    if (r->cluster)
+        return take_of_cluster(x, f);
     d = limiter_take(&r->limiter, t->key, r->cost, now_ns);
-    saw(r, x, d.allowed ? TOP_TAKEN : TOP_REFUSED, t->key, now_ns);
-    if (!d.allowed) {
-        limit_ban_strike(&r->ban, t->key, now_ns);
-        return limit_answer_refuse(
-            &r->answer, x, f, &d,
-            limit_answer_with_jitter(&r->answer, t->key, d.at_ns, d.retry_ns));
-    }
-    t->counted = true;
-    t->at_ns = d.at_ns;
-    t->remaining = d.remaining;
-    t->reset_ns = d.reset_ns;
-    if (r->delays && d.delay_ns && frame_acts(f))
-        return frame_sleep(f, ms_up(d.delay_ns), go_on);
-    return NEXT;
+    return decided(x, f, &d);
+}
+
+static void put_back(struct exchange *x, const struct rate_limit *r, const struct taken *t,
+                     uint32_t count)
+{
+    if (r->cluster)
+        limit_cluster_give_back(r->cluster, x, &t->hold, t->key, count, t->at_ns);
+    else
+        limiter_take(&r->limiter, t->key, -(int32_t)count, t->at_ns);
+}
+
+static void take_more(struct exchange *x, const struct rate_limit *r, const struct taken *t,
+                      uint32_t count)
+{
+    if (r->cluster)
+        limit_cluster_take_more(r->cluster, x, &t->hold, t->key, count);
+    else
+        limiter_take_up_to(&r->limiter, t->key, count, region_now(r->region, exchange_now_ns(x)));
 }
 
 /* A later limit refused it: it does not count here either. Who waited in line has had its turn. */
-static void give_back(const struct exchange *x, const struct rate_limit *r, struct taken *t)
+static void give_back(struct exchange *x, const struct rate_limit *r, struct taken *t)
 {
-    if (!t->counted || r->delays || !x->made_here || x->reason != REASON_RATE_LIMITED)
+    if (!t->counted || r->delays || !x->made_here ||
+        (x->reason != REASON_RATE_LIMITED && x->reason != REASON_STORE_AWAY))
         return;
-    limiter_take(&r->limiter, t->key, -r->cost, t->at_ns);
+    put_back(x, r, t, (uint32_t)r->cost);
     t->counted = false;
 }
 
@@ -347,24 +436,17 @@ static void give_back(const struct exchange *x, const struct rate_limit *r, stru
 static void settle(struct exchange *x, const struct rate_limit *r, const struct taken *t)
 {
     const struct field *said = fields_find_name(&x->resp.fields, r->cost_header);
-    uint64_t now_ns = region_now(r->region, exchange_now_ns(x)), cost;
-    struct decision d;
+    uint64_t cost;
 
     if (!said || x->made_here)
         return;
     if (t->counted && number_read_u64(said->value, &cost) && cost <= INT32_MAX) {
         int32_t more = (int32_t)cost - r->cost;
 
-        if (more < 0) {
-            limiter_take(&r->limiter, t->key, more, t->at_ns);
-        } else if (more > 0) {
-            /* it has been served: what is not there any more cannot be taken */
-            d = limiter_take(&r->limiter, t->key, 0, now_ns);
-            if (d.remaining < (uint64_t)more)
-                more = (int32_t)d.remaining;
-            if (more > 0)
-                limiter_take(&r->limiter, t->key, more, now_ns);
-        }
+        if (more < 0)
+            put_back(x, r, t, (uint32_t)-more);
+        else if (more > 0)
+            take_more(x, r, t, (uint32_t)more);
     }
     fields_remove_name(&x->resp.fields, r->cost_header);
 }

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 
 from .gateway import SANITIZERS, Gateway, binary
+from .redis import Redis
 from .service import Service
 from .standin import StandIn
 
@@ -13,12 +14,18 @@ class Stage:
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="sluice-")     # short: a Unix socket's path has 107 bytes
         os.chmod(self.dir, 0o777)                         # the gateway may drop its rights
-        self.services, self.gateways = [], []
+        self.services, self.gateways, self.stores = [], [], []
 
     def service(self, answers="ok", name=None):
         service = Service(answers, name or f"s{len(self.services) + 1}")
         self.services.append(service)
         return service
+
+    def redis(self, *arguments):
+        """A running redis-server, with these arguments besides."""
+        store = Redis(self.new_dir(), *arguments)
+        self.stores.append(store)
+        return store
 
     def new_dir(self):
         directory = os.path.join(self.dir, str(len(os.listdir(self.dir))))
@@ -70,6 +77,8 @@ class Stage:
             problems += service.faults
         for gateway in self.gateways:
             problems += gateway.finish()
+        for store in self.stores:
+            store.stop()
         return problems
 
     def strike(self):

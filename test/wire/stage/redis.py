@@ -1,0 +1,101 @@
+"""A real redis-server on a free port: started, stopped, paused, slowed, emptied, asked."""
+import os
+import signal
+import socket
+import subprocess
+import time
+
+from .ports import free_port
+
+START_SECONDS = 20
+
+
+class RedisError(Exception):
+    pass
+
+
+class Connection:
+    """Commands and answers, one after the other."""
+
+    def __init__(self, port, seconds=10):
+        self.socket = socket.create_connection(("127.0.0.1", port), seconds)
+        self.file = self.socket.makefile("rb")
+
+    def ask(self, *words):
+        parts = [w if isinstance(w, bytes) else str(w).encode() for w in words]
+        self.socket.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts))
+        return self.answer()
+
+    def answer(self):
+        line = self.file.readline()
+        if not line.endswith(b"\r\n"):
+            raise EOFError("redis closed the connection")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"-":
+            raise RedisError(rest.decode())
+        if kind == b"+":
+            return rest.decode()
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            return None if rest == b"-1" else self.file.read(int(rest) + 2)[:-2].decode()
+        return None if rest == b"-1" else [self.answer() for _ in range(int(rest))]
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+class Redis:
+    """`port` stays the same over stop() and start(); nothing is written to a disk, so what it knew is lost then."""
+
+    def __init__(self, directory, *arguments, port=None):
+        self.dir, self.arguments = directory, arguments
+        self.port = port or free_port()
+        self.process = None
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+             "--dir", self.dir, "--loglevel", "warning", *self.arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                assert self.ask("PING") == "PONG"
+                return
+            except (OSError, EOFError, RedisError):
+                assert self.process.poll() is None, "redis-server ended"
+                assert time.monotonic() < deadline, "redis-server does not answer"
+                time.sleep(0.01)                          # it has no other way to say that it listens
+
+    def ask(self, *words):
+        connection = Connection(self.port)
+        try:
+            return connection.ask(*words)
+        finally:
+            connection.close()
+
+    def info(self, section, key):
+        lines = dict(line.split(":", 1) for line in self.ask("INFO", section).split("\r\n") if ":" in line)
+        return lines[key]
+
+    def calls(self, command="evalsha"):
+        """How often a command has been run so far."""
+        for line in self.ask("INFO", "commandstats").split("\r\n"):
+            if line.startswith(f"cmdstat_{command}:"):
+                return int(line.split("calls=")[1].split(",")[0])
+        return 0
+
+    def pause(self):
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def go_on(self):
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.go_on()
+            self.process.kill()
+        self.process.wait()
