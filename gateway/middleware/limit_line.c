@@ -128,12 +128,12 @@ void limit_line_serve(struct local *l, const struct places *p, uint64_t key,
 {
     struct limit_line *line = find(l, key);
     uint64_t max = limit_most_now(line ? &line->most : most);
-    bool called = false;
+    uint64_t promised = 0; /* places that somebody was called for */
 
     for (;;) {
         struct places_view v = places_look(p, l->seat, key);
 
-        if (v.waiting == 0 || v.taken >= max)
+        if (v.waiting == 0 || v.taken + promised >= max)
             return;
         if (v.next == l->seat) {
             if (!line || !advance(line, max))
@@ -142,10 +142,10 @@ void limit_line_serve(struct local *l, const struct places *p, uint64_t key,
                 line = NULL;
             continue;
         }
-        if (called && v.next_was_called) /* all who wait elsewhere know */
+        if (promised && v.next_was_called) /* all who wait elsewhere know */
             return;
         places_call(p, l->bells, v.next, key);
-        called = true;
+        promised++;
     }
 }
 
