@@ -1,7 +1,8 @@
 /* Sliding log: the time of each request that was let pass is kept as long as it counts.
  *
- * Beside the cell of a key lie its stamps: [life:14 | microseconds:50]. A stamp counts while it is of this life
- * and less than a period old; the others are free places. The cell's word is [life:32 | high:8 | changes:24].
+ * Beside the cell of a key lie its stamps: [life:14 | given back:1 | microseconds:49]. A stamp counts while it is of this
+ * life, less than a period old and not given back; the others are free places. The cell's word is
+ * [life:32 | high:8 | changes:24].
  *
  * To admit is to count the stamps and see that the word is still the same, so that they are those of its life; to put
  * a stamp on a free place, by a compare and swap that fails if anybody else has; and then to move the word on by one
@@ -10,6 +11,13 @@
  * those that count at one time none is ever too many, whoever is killed between any two instructions: a stamp without
  * a change counts against its key for one period, a change without a stamp there is not. Whoever fails has seen
  * somebody else succeed. (test/model/sliding_log.pml)
+ *
+ * Times only go on: who admits takes the latest stamp for now if its own clock is behind. So it must never be forgotten how
+ * late it has been, or a process that was stopped for long would admit anew what its period has had. A stamp is overwritten
+ * only by a later one; who takes its stamp back puts there what was there before; what is given back is marked and stays.
+ * And it is given back only if it is still there: after its period its place may be another's, which is not to be freed
+ * for it. So there are never more than `count` stamps of admitted requests in any period, whatever the clocks and
+ * whenever something is given back. (test/model/sliding_log_times.pml)
  *
  * A cell that is taken over begins a new life, by which the stamps of its predecessor are told apart. `high` is
  * the largest count that the limit has had in this life: a smaller one still has to heed the places above it.
@@ -21,8 +29,11 @@
 #include "gateway/base/number.h"
 #include "ratelimit/limiter.h"
 
-#define TIME_BITS  50
+#define TIME_BITS  49 /* 17 years */
 #define TIME_MASK  ((UINT64_C(1) << TIME_BITS) - 1)
+#define GIVEN_BACK (UINT64_C(1) << TIME_BITS)
+#define LIFE_BITS  14
+#define LIFE_MASK  (~(TIME_MASK | GIVEN_BACK))
 #define LIFE_SHIFT 32
 #define HIGH_SHIFT 24
 #define HIGH_MASK  UINT64_C(0xff)
@@ -86,7 +97,7 @@ struct reading {
 static uint64_t word_life(uint64_t word)
 {
     /* never 0: a place that was never used is of no life */
-    return ((word >> LIFE_SHIFT) % ((UINT64_C(1) << (64 - TIME_BITS)) - 1) + 1) << TIME_BITS;
+    return ((word >> LIFE_SHIFT) % ((UINT64_C(1) << LIFE_BITS) - 1) + 1) << (64 - LIFE_BITS);
 }
 
 static size_t word_high(uint64_t word)
@@ -103,8 +114,8 @@ static uint64_t latest_of(const shared_word *stamps, size_t high, uint64_t life,
     for (size_t i = 0; i < high; i++) {
         uint64_t stamp = word_peek(&stamps[i]), us = stamp & TIME_MASK;
 
-        if ((stamp & ~TIME_MASK) == life && us > latest && us - now_us <= SKEW_US)
-            latest = us;
+        if ((stamp & LIFE_MASK) == life && us > latest && us - now_us <= SKEW_US)
+            latest = us; /* given back or not */
     }
     return latest;
 }
@@ -122,7 +133,7 @@ static void read_log(struct reading *r, shared_word *stamps, uint64_t word, size
         uint64_t stamp = word_read(&stamps[i]), us = stamp & TIME_MASK;
 
         /* later than `now_us`: put there since we looked for the latest, or garbage */
-        if ((stamp & ~TIME_MASK) == r->life &&
+        if ((stamp & ~TIME_MASK) == r->life && /* and not given back */
             (us <= r->now_us ? r->now_us - us < per_us : us - r->now_us <= SKEW_US))
             r->times[r->used++] = us;
         else if (i < count)
@@ -169,13 +180,14 @@ static struct decision judge(struct reading *r, uint64_t count, uint64_t amount,
 
 /* ---- taking ----------------------------------------------------------------------------------- */
 
-/* Take stamps back; one that is not there any more was given back in the place of somebody else's. */
+/* Take stamps back, and let stand what was there before; one that is not there any more was given back in the place of
+ * somebody else's of the same moment, and says that moment still. */
 static void take_back(const struct reading *r, uint64_t stamp, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         uint64_t seen = stamp;
 
-        (void)word_swap(r->free[i].at, &seen, 0);
+        (void)word_swap(r->free[i].at, &seen, r->free[i].seen);
     }
 }
 
@@ -189,14 +201,35 @@ static bool put_stamps(struct reading *r, uint64_t stamp, size_t n)
     return true;
 }
 
-/* The first of a life, or a count that is larger than all before it. */
-static uint64_t word_with_room(const struct limiter *l, uint64_t word, uint64_t key,
-                               uint64_t now_us)
+static bool is_life_of_any(const shared_word *stamps, uint64_t life)
 {
-    uint64_t high = word_high(word);
+    for (size_t i = 0; i < SLIDING_LOG_STAMPS; i++)
+        if ((word_peek(&stamps[i]) & LIFE_MASK) == life)
+            return true;
+    return false;
+}
 
-    if (word == 0) /* any number that the predecessor is not likely to have had */
-        word = (hash_keyed(&l->key, (uint64_t[]){ key, now_us }, 16) | 1) << LIFE_SHIFT;
+/* A new life: any number that no predecessor had whose stamps still lie there. */
+static uint64_t word_of_new_life(const struct limiter *l, const shared_word *stamps, uint64_t key,
+                                 uint64_t now_us)
+{
+    const uint64_t seed[] = { key, now_us };
+    uint64_t word = (hash_keyed(&l->key, seed, sizeof seed) | 1) << LIFE_SHIFT;
+
+    while (word == 0 || is_life_of_any(stamps, word_life(word)))
+        word += UINT64_C(1) << LIFE_SHIFT;
+    return word;
+}
+
+/* The first of a life, or a count that is larger than all before it. */
+static uint64_t word_with_room(const struct limiter *l, const shared_word *stamps, uint64_t word,
+                               uint64_t key, uint64_t now_us)
+{
+    uint64_t high;
+
+    if (UNLIKELY(word == 0))
+        word = word_of_new_life(l, stamps, key, now_us);
+    high = word_high(word);
     if (high < l->limit.count)
         high = l->limit.count;
     return (word & ~(HIGH_MASK << HIGH_SHIFT)) | high << HIGH_SHIFT;
@@ -207,26 +240,16 @@ static uint64_t next_change(uint64_t word)
     return (word & ~CHANGES) | ((word + 1) & CHANGES);
 }
 
-/* Of those that were let pass at `then_us` or later the earliest: ours, or one that says less. */
+/* Stamps of that very moment: ours, or others' that say the same. */
 static void give_back(shared_word *stamps, uint64_t word, uint64_t then_us, uint64_t given)
 {
-    while (given-- > 0) {
-        uint64_t life = word_life(word), earliest = 0;
-        shared_word *which = NULL;
+    uint64_t stamp = word_life(word) | (then_us & TIME_MASK);
 
-        for (size_t i = 0; i < word_high(word); i++) {
-            uint64_t stamp = word_peek(&stamps[i]), us = stamp & TIME_MASK;
+    for (size_t i = 0; i < word_high(word) && given > 0; i++) {
+        uint64_t seen = word_peek(&stamps[i]);
 
-            if ((stamp & ~TIME_MASK) == life && us >= then_us && us - then_us <= SKEW_US &&
-                (!which || stamp < earliest)) {
-                earliest = stamp;
-                which = &stamps[i];
-            }
-        }
-        if (!which)
-            return;
-        if (!word_swap(which, &earliest, 0))
-            given++; /* somebody was faster: look again */
+        if (seen == stamp && word_swap(&stamps[i], &seen, stamp | GIVEN_BACK))
+            given--;
     }
 }
 
@@ -277,7 +300,7 @@ struct decision sliding_log_take(const struct limiter *l, uint64_t key, int32_t 
         }
         if (cost > 0) {
             cell_keep_until(cell, now_ns + l->idle_ns);
-            next.word = word_with_room(l, seen.word, key, now_us);
+            next.word = word_with_room(l, stamps, seen.word, key, now_us);
             if (next.word != seen.word) {
                 if (cell_swap(cell, &seen, next))
                     seen = next;

@@ -53,7 +53,7 @@ static const char *const limits[] = {
 };
 #define LIMITS ((int)ARRAY_LEN(limits))
 
-/* Every moment of a request that was let pass, in µs; nothing is ever dropped. */
+/* Every moment of a request that was let pass, in µs, 0 if it was given back; nothing is ever dropped. */
 struct model {
     uint64_t *at;
     size_t count;
@@ -65,7 +65,7 @@ static size_t model_used(const struct model *m, uint64_t per_us, uint64_t now_us
     size_t used = 0;
 
     for (size_t i = m->count; i-- > 0 && m->count - i <= 1000;)
-        used += m->at[i] + per_us > now_us;
+        used += m->at[i] != 0 && m->at[i] + per_us > now_us;
     return used;
 }
 
@@ -100,6 +100,14 @@ START_TEST(test_it_decides_as_a_list_of_all_requests_does_whatever_the_clocks)
             MUST(model_used(&m, per_us, then_us) + cost <= l.limit.count);
             MUST(model_used(&m, per_us, then_us - 1) + cost > l.limit.count);
             refused++;
+        }
+        if (m.count && random_below(&random, 10) == 0) {
+            /* one of the last few hundred is given back, early or long after its period */
+            size_t which = m.count - 1 - random_below(&random, m.count < 300 ? m.count : 300);
+
+            if (m.at[which])
+                limiter_take(&l, key, -1, m.at[which] * NS_PER_US);
+            m.at[which] = 0;
         }
         begin += random_below(&random, one) / NS_PER_US * NS_PER_US;
         if (random_below(&random, 500) == 0)
@@ -151,8 +159,40 @@ START_TEST(test_what_is_given_back_can_be_taken_again_and_not_more)
     /* of those of half a second later */
     ck_assert_uint_eq(limiter_take(&l, key, -2, TODAY + NS_PER_S / 2).remaining, 2);
     ck_assert_uint_eq(allowed_of(&l, "x", TODAY + NS_PER_S / 2, 9), 2);
-    ck_assert_uint_eq(limiter_take(&l, key, -100, TODAY).remaining, 5);
-    ck_assert_uint_eq(allowed_of(&l, "x", TODAY + NS_PER_S / 2, 9), 5);
+    /* no more than were taken at that moment */
+    ck_assert_uint_eq(limiter_take(&l, key, -100, TODAY).remaining, 2);
+    ck_assert_uint_eq(allowed_of(&l, "x", TODAY + NS_PER_S / 2, 9), 2);
+}
+END_TEST
+
+/* A service that says after a second what it has cost: by then the place is another's. */
+START_TEST(test_what_is_given_back_after_its_period_frees_nobody_else)
+{
+    struct limiter l = limiter_of("5/s", FULL_EVICT);
+    uint64_t key = limiter_key(&l, STR("x"));
+
+    ck_assert_uint_eq(allowed_of(&l, "x", TODAY, 9), 5);
+    ck_assert_uint_eq(allowed_of(&l, "x", TODAY + NS_PER_S, 9), 5);
+    limiter_take(&l, key, -5, TODAY);
+    ck_assert_uint_eq(allowed_of(&l, "x", TODAY + NS_PER_S, 9), 0);
+}
+END_TEST
+
+/* Stopped in the middle of a turn, it goes on when a later request has been let pass and given back. */
+START_TEST(test_a_clock_that_is_behind_begins_no_earlier_period_anew)
+{
+    struct limiter l = limiter_of("1/s", FULL_EVICT);
+    uint64_t key = limiter_key(&l, STR("x"));
+    struct decision d;
+
+    ck_assert_uint_eq(allowed_of(&l, "x", TODAY, 9), 1);
+    d = limiter_take(&l, key, 1, TODAY + 3 * NS_PER_S / 2);
+    ck_assert(d.allowed);
+    limiter_take(&l, key, -1, d.at_ns);
+    /* half a second after the first by its own clock; counted when it really is */
+    ck_assert_uint_eq(allowed_of(&l, "x", TODAY + NS_PER_S / 2, 9), 1);
+    ck_assert_uint_eq(allowed_of(&l, "x", TODAY + 2 * NS_PER_S, 9), 0);
+    ck_assert_uint_eq(allowed_of(&l, "x", TODAY + 5 * NS_PER_S / 2, 9), 1);
 }
 END_TEST
 
@@ -238,6 +278,8 @@ int main(void)
     tcase_add_test(t, test_no_period_however_chosen_has_more_than_the_limit);
     tcase_add_test(t, test_to_look_takes_nothing_and_makes_no_cell);
     tcase_add_test(t, test_what_is_given_back_can_be_taken_again_and_not_more);
+    tcase_add_test(t, test_what_is_given_back_after_its_period_frees_nobody_else);
+    tcase_add_test(t, test_a_clock_that_is_behind_begins_no_earlier_period_anew);
     tcase_add_test(t, test_another_limit_keeps_what_was_used);
     tcase_add_test(t, test_a_newcomer_does_not_inherit_what_its_predecessor_used);
     tcase_add_test(t, test_any_stamps_and_words_are_bounded);
