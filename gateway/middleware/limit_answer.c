@@ -110,7 +110,7 @@ uint64_t limit_answer_with_jitter(const struct limit_answer *a, uint64_t key, ui
 enum verdict limit_answer_refuse(const struct limit_answer *a, struct exchange *x, struct frame *f,
                                  const struct decision *d, uint64_t retry_ns)
 {
-    enum verdict v = reply_refuse(x, f, a->status, REASON_RATE_LIMITED, a->body);
+    enum verdict v = reply_refuse(x, f, a->status, a->reason, a->body);
 
     if (v != REPLIED)
         return v;

@@ -15,6 +15,7 @@ enum limit_headers_when { WHEN_REFUSED, WHEN_ALWAYS };
 /* Const after the build. */
 struct limit_answer {
     unsigned status;
+    enum reason reason; /* of a refusal */
     const char *body;
     uint64_t jitter_ppm;
     uint64_t headers;

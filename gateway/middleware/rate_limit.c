@@ -18,20 +18,20 @@
 #include "gateway/middleware/limit_answer.h"
 #include "gateway/middleware/limit_ban.h"
 #include "gateway/middleware/limit_cluster.h"
+#include "gateway/middleware/limit_exempt.h"
 #include "gateway/middleware/limit_key.h"
+#include "gateway/middleware/limit_plan.h"
 #include "gateway/middleware/limit_top.h"
+#include "ratelimit/fixed_window.h"
 #include "ratelimit/gcra.h"
 #include "ratelimit/leaky_bucket.h"
 #include "ratelimit/limiter.h"
 
 extern const struct middleware rate_limit_middleware;
 
-struct exempt_settings {
-    struct conf_list ips, consumers;
-};
-
 struct rate_limit_settings {
     struct number_rate rate;
+    struct str plan_default;
     uint64_t burst;
     int algorithm;
     uint64_t delay, tolerance, log_keys;
@@ -39,14 +39,14 @@ struct rate_limit_settings {
     int key_missing;
     uint64_t cost;
     struct str cost_header;
-    struct exempt_settings exempt;
+    struct limit_exempt_settings exempt;
     struct limit_ban_settings ban;
     int scope;
     struct str store;
     struct limit_sync_settings sync;
     int on_store_failure;
     uint64_t status;
-    struct str body;
+    struct str body, quota_body;
     uint64_t retry_jitter;
     uint64_t headers;
     int headers_when;
@@ -59,23 +59,13 @@ static const char *const algorithm_names[] = {
     NULL
 };
 
-static const struct conf_key exempt_keys[] = {
-    KEY(exempt_settings, ips, list_of, "[]", "Addresses and prefixes of clients.",
-        .arg = ELEMENT(prefix, .at_most = 4096)),
-    KEY(exempt_settings, consumers, list_of, "[]",
-        "Consumers and users that a step before has identified.",
-        .arg = ELEMENT(word, .at_most = 4096)),
-    KEY_END,
-};
-static const struct conf_schema exempt_schema = { .name = "exempt",
-                                                  .doc = "Whose requests are not counted.",
-                                                  .size = sizeof(struct exempt_settings),
-                                                  .keys = exempt_keys,
-                                                  .main = "ips" };
-
 static const struct conf_key keys[] = {
-    KEY(rate_limit_settings, rate, rate, "100/s", "Requests each client may make, on average.",
+    KEY(rate_limit_settings, rate, rate_or_plan, "100/s",
+        "Requests each client may make, on average. plan: what the plan of its consumer says, with "
+        "the burst and the quota of the plan.",
         .flat = "rate_limit_rps", .flat_type = &conf_type_per_second),
+    KEY(rate_limit_settings, plan_default, text, "",
+        "With rate: plan, the plan of who has none; empty: who has none is refused."),
     KEY(rate_limit_settings, burst, uint, "200",
         "Requests a client may make at once after a pause. For token_bucket, gcra, and "
         "leaky_bucket without a delay; windows and logs count by the rate alone.",
@@ -115,7 +105,7 @@ static const struct conf_key keys[] = {
     KEY(rate_limit_settings, cost_header, text, "",
         "Header of the service's answer with a number: what the request counts for after all. It "
         "is not passed on. Empty: none."),
-    KEY_BLOCK(rate_limit_settings, exempt, &exempt_schema, NULL),
+    KEY_BLOCK(rate_limit_settings, exempt, &limit_exempt_schema, NULL),
     KEY_BLOCK(rate_limit_settings, ban, &limit_ban_schema, NULL),
     KEY(rate_limit_settings, scope, one_of, "node",
         "Who counts together: node, all workers of this gateway; cluster, all gateways that use "
@@ -130,6 +120,8 @@ static const struct conf_key keys[] = {
         .arg = limit_store_failures),
     KEY(rate_limit_settings, status, uint, "429", "Status of a refusal.", .arg = RANGE(400, 599)),
     KEY(rate_limit_settings, body, text, "Too Many Requests", "Text of a refusal."),
+    KEY(rate_limit_settings, quota_body, text, "Quota Exceeded",
+        "Text of a refusal by the quota of a plan."),
     KEY(rate_limit_settings, retry_jitter, share, "0",
         "Retry-After is longer by up to this share of itself, a different one for each client, so "
         "that they do not come back all at once.",
@@ -153,6 +145,8 @@ static void check(const void *settings, const struct conf_node *at, struct conf_
         conf_problem(p, at, "\"delay\" is for leaky_bucket; %s lets pass or refuses", a->name);
     if (s->tolerance && a != &gcra)
         conf_problem(p, at, "\"tolerance\" is for gcra; %s has none", a->name);
+    if (s->plan_default.len && s->rate.count)
+        conf_problem(p, at, "\"plan_default\" is for rate: plan");
     if (s->cost_header.len && !octets_are(s->cost_header, OCTET_TOKEN))
         conf_problem(p, at, "\"cost_header\" is not the name of a header");
     if (s->scope == LIMIT_CLUSTER && !s->store.len)
@@ -160,30 +154,50 @@ static void check(const void *settings, const struct conf_node *at, struct conf_
                      "with scope cluster, \"store\" says where the limit is kept: redis:NAME");
 }
 
-/* Everything that a request needs; settings may be gone with an older snapshot. */
-struct rate_limit {
+#define PARTS_MAX 2 /* the rate, and a quota */
+
+/* One count of a limit. */
+struct part {
     struct limiter limiter;
     const struct limit_cluster *cluster; /* NULL: all of it is this gateway's */
-    struct limit_key key;
-    const struct region_header *region;
-    struct limit_ban ban;
-    const struct cidr *exempt_ips;
-    size_t exempt_ip_count;
-    const struct str *exempt_names;
-    size_t exempt_name_count;
-    bool delays; /* requests wait for their turn */
-    int32_t cost;
-    struct str cost_header;
     struct limit_answer answer;
     struct limit_top top;
 };
 
-/* Of an exchange that was let pass. */
-struct taken {
+/* What counts for those of one plan, one after the other: who is refused by one has not used the others. */
+struct tier {
+    struct part parts[PARTS_MAX];
+    uint32_t count;
+};
+
+/* Everything that a request needs; settings may be gone with an older snapshot. */
+struct rate_limit {
+    struct tier *tiers;
+    struct limit_plan plan; /* whose is which */
+    struct limit_key key;
+    const struct region_header *region;
+    struct limit_ban ban;
+    struct limit_exempt exempt;
+    bool delays; /* requests wait for their turn */
+    int32_t cost;
+    struct str cost_header;
+    struct limit_answer unknown; /* to who has no key or no plan */
+};
+
+/* Of an exchange, at one of the parts. */
+struct got {
     struct limit_hold hold; /* with scope cluster */
     bool counted;
     uint64_t key, at_ns; /* whose, and when */
     uint64_t remaining, reset_ns;
+};
+
+struct taken {
+    struct limit_hold hold; /* of the part that is being asked */
+    const struct tier *tier;
+    uint32_t at; /* which one that is */
+    uint64_t delay_ns;
+    struct got got[PARTS_MAX];
 };
 
 /* ---- at load ---------------------------------------------------------------------------------- */
@@ -214,7 +228,7 @@ static struct limit limit_of(const struct rate_limit_settings *s)
 }
 
 /* NULL, or why the limit cannot be. */
-static const char *make_limiter(struct rate_limit *r, struct builder *b,
+static const char *make_limiter(struct part *p, const struct rate_limit *r, struct builder *b,
                                 const struct rate_limit_settings *s)
 {
     const struct algorithm *a = algorithm_at((size_t)s->algorithm);
@@ -230,32 +244,16 @@ static const char *make_limiter(struct rate_limit *r, struct builder *b,
     if (s->cost > a->at_once(&limit))
         return "the cost of a request is more than can ever be taken";
     if (!a->keeps_log)
-        return limiter_init(&r->limiter, r->region, &b->shared->limits, name, a, &limit,
+        return limiter_init(&p->limiter, r->region, &b->shared->limits, name, a, &limit,
                             when_full_of(b));
     if (!limit_log_table(b->region, str_format(b->arena, "log/%.*s", STR_ARGS(name)), s->log_keys,
                          &log))
         return "there is no room in the shared memory for the log of so many clients";
-    return limiter_init_log(&r->limiter, r->region, &log, name, a, &limit, when_full_of(b));
-}
-
-static void keep_exempt(struct rate_limit *r, struct builder *b, const struct exempt_settings *s)
-{
-    const struct str *names = s->consumers.items;
-    struct cidr *ips = ARENA_ARRAY(b->arena, struct cidr, s->ips.count + 1);
-    struct str *kept = ARENA_ARRAY(b->arena, struct str, s->consumers.count + 1);
-
-    if (s->ips.count)
-        memcpy(ips, s->ips.items, s->ips.count * sizeof *ips);
-    for (size_t i = 0; i < s->consumers.count; i++)
-        kept[i] = str_keep(b->arena, names[i]);
-    r->exempt_ips = ips;
-    r->exempt_ip_count = s->ips.count;
-    r->exempt_names = kept;
-    r->exempt_name_count = s->consumers.count;
+    return limiter_init_log(&p->limiter, r->region, &log, name, a, &limit, when_full_of(b));
 }
 
 /* True, too, if it is this gateway's alone. */
-static bool make_cluster(struct rate_limit *r, struct builder *b,
+static bool make_cluster(struct part *p, const struct rate_limit *r, struct builder *b,
                          const struct rate_limit_settings *s)
 {
     const struct limit_cluster_settings settings = { .scope = s->scope,
@@ -265,9 +263,86 @@ static bool make_cluster(struct rate_limit *r, struct builder *b,
 
     if (s->scope == LIMIT_NODE)
         return true;
-    r->cluster = limit_cluster_build(b, state_name(b, &r->key), &r->limiter, &r->key, r->delays,
+    p->cluster = limit_cluster_build(b, state_name(b, &r->key), &p->limiter, &r->key, s->delay > 0,
                                      &settings, when_full_of(b));
-    return r->cluster != NULL;
+    return p->cluster != NULL;
+}
+
+/* The state and all that is said of it go by b->step_name. */
+static bool make_part(struct part *p, const struct rate_limit *r, struct builder *b,
+                      const struct rate_limit_settings *s, enum reason reason)
+{
+    const char *why = make_limiter(p, r, b, s);
+
+    if (!why)
+        why = limit_top_build(&p->top, b, state_name(b, &r->key), &p->limiter);
+    if (why)
+        return builder_problem(b, "rate: %s", why);
+    p->answer = (struct limit_answer){ .status = (unsigned)s->status,
+                                       .reason = reason,
+                                       .body = str_keep_z(b->arena, s->body),
+                                       .jitter_ppm = s->retry_jitter,
+                                       .headers = s->headers,
+                                       .when = (enum limit_headers_when)s->headers_when };
+    limit_answer_build(&p->answer, b, &p->limiter);
+    return make_cluster(p, r, b, s);
+}
+
+static int number_of(const struct algorithm *a)
+{
+    size_t i = 0;
+
+    while (algorithm_at(i) != a)
+        i++;
+    return (int)i;
+}
+
+/* A quota is so many in each window of the clock, whatever the algorithm of the rate. */
+static struct rate_limit_settings quota_of(const struct rate_limit_settings *s,
+                                           const struct conf_plan *plan)
+{
+    struct rate_limit_settings quota = *s;
+
+    quota.rate = plan->quota;
+    quota.burst = plan->quota.count;
+    quota.algorithm = number_of(&fixed_window);
+    quota.delay = quota.tolerance = 0;
+    quota.body = s->quota_body;
+    return quota;
+}
+
+static bool make_tier_of_plan(struct tier *t, const struct rate_limit *r, struct builder *b,
+                              const struct rate_limit_settings *s, uint32_t number)
+{
+    const struct conf_plan *plan = limit_plan_at(b, number);
+    struct rate_limit_settings settings = *s;
+    struct str step = b->step_name;
+    bool good;
+
+    settings.rate = plan->rate;
+    settings.burst = plan->burst ? plan->burst : plan->rate.count;
+    b->step_name = limit_plan_name(b, step, number, false);
+    good = make_part(&t->parts[t->count++], r, b, &settings, REASON_RATE_LIMITED);
+    if (good && plan->quota.count) {
+        settings = quota_of(s, plan);
+        b->step_name = limit_plan_name(b, step, number, true);
+        good = make_part(&t->parts[t->count++], r, b, &settings, REASON_QUOTA_EXCEEDED);
+    }
+    b->step_name = step;
+    return good;
+}
+
+static bool make_tiers(struct rate_limit *r, struct builder *b, const struct rate_limit_settings *s)
+{
+    r->tiers = ARENA_ARRAY(b->arena, struct tier, r->plan.count);
+    if (!r->plan.by_plan) {
+        r->tiers->count = 1;
+        return make_part(r->tiers->parts, r, b, s, REASON_RATE_LIMITED);
+    }
+    for (uint32_t i = 0; i < r->plan.count; i++)
+        if (!make_tier_of_plan(&r->tiers[i], r, b, s, i))
+            return false;
+    return true;
 }
 
 static const void *prepare(struct builder *b, const void *settings)
@@ -280,41 +355,22 @@ static const void *prepare(struct builder *b, const void *settings)
                               .delays = s->delay > 0,
                               .cost = (int32_t)s->cost,
                               .cost_header = str_keep(b->arena, s->cost_header),
-                              .answer = { .status = (unsigned)s->status,
-                                          .body = str_keep_z(b->arena, s->body),
-                                          .jitter_ppm = s->retry_jitter,
-                                          .headers = s->headers,
-                                          .when = (enum limit_headers_when)s->headers_when } };
-    if (!limit_key_build(&r->key, b, &s->key, (enum key_missing)s->key_missing))
+                              .exempt = limit_exempt_build(b, &s->exempt) };
+    if (!limit_plan_build(&r->plan, b, s->rate.count == 0, s->plan_default) ||
+        !limit_key_build(&r->key, b, &s->key, (enum key_missing)s->key_missing) ||
+        !make_tiers(r, b, s))
         return NULL;
-    why = make_limiter(r, b, s);
-    if (!why)
-        why = limit_ban_build(&r->ban, b, state_name(b, &r->key), &s->ban, when_full_of(b));
-    if (!why)
-        why = limit_top_build(&r->top, b, state_name(b, &r->key), &r->limiter);
+    why = limit_ban_build(&r->ban, b, state_name(b, &r->key), &s->ban, when_full_of(b));
     if (why) {
-        builder_problem(b, "rate: %s", why);
+        builder_problem(b, "ban: %s", why);
         return NULL;
     }
-    if (!make_cluster(r, b, s))
-        return NULL;
-    keep_exempt(r, b, &s->exempt);
-    limit_answer_build(&r->answer, b, &r->limiter);
+    r->unknown = r->tiers->parts->answer;
+    limit_answer_build(&r->unknown, b, &r->tiers->parts->limiter);
     return r;
 }
 
 /* ---- at work ---------------------------------------------------------------------------------- */
-
-static bool is_exempt(const struct rate_limit *r, const struct exchange *x)
-{
-    if (r->exempt_ip_count && cidr_any_holds(r->exempt_ips, r->exempt_ip_count, &x->who.address))
-        return true;
-    for (size_t i = 0; i < r->exempt_name_count; i++)
-        if (str_equal(r->exempt_names[i], x->who.consumer) ||
-            str_equal(r->exempt_names[i], x->who.user))
-            return true;
-    return false;
-}
 
 static enum verdict go_on(struct exchange *x, struct frame *f)
 {
@@ -328,127 +384,177 @@ static uint32_t ms_up(uint64_t ns)
     return (uint32_t)(ns / NS_PER_MS + (ns % NS_PER_MS != 0));
 }
 
-static void saw(const struct rate_limit *r, struct exchange *x, enum top_kind kind, uint64_t key,
-                uint64_t now_ns)
+static void put_back(struct exchange *x, const struct part *p, const struct got *g, uint32_t count)
 {
-    limit_top_saw(&r->top, x, kind, &r->key, &r->limiter, key, now_ns);
+    if (p->cluster)
+        limit_cluster_give_back(p->cluster, x, &g->hold, g->key, count, g->at_ns);
+    else
+        limiter_take(&p->limiter, g->key, -(int32_t)count, g->at_ns);
 }
 
-static enum verdict decided(struct exchange *x, struct frame *f, const struct decision *d)
+/* It does not count after all. Who waited in line has had its turn. */
+static void give_back(struct exchange *x, const struct rate_limit *r, struct taken *t)
+{
+    for (uint32_t i = 0; i < PARTS_MAX; i++) {
+        struct got *g = &t->got[i];
+
+        if (g->counted && !(r->delays && i == 0)) {
+            put_back(x, &t->tier->parts[i], g, (uint32_t)r->cost);
+            g->counted = false;
+        }
+    }
+}
+
+static enum verdict refused(struct exchange *x, struct frame *f, const struct decision *d)
+{
+    const struct rate_limit *r = f->step->prepared;
+    struct taken *t = f->state;
+    const struct part *p = &t->tier->parts[t->at];
+    uint64_t key = t->got[t->at].key;
+
+    limit_ban_strike(&r->ban, t->got[0].key, region_now(r->region, exchange_now_ns(x)));
+    give_back(x, r, t);
+    return limit_answer_refuse(&p->answer, x, f, d,
+                               limit_answer_with_jitter(&p->answer, key, d->at_ns, d->retry_ns));
+}
+
+static void count(struct taken *t, const struct decision *d)
+{
+    struct got *g = &t->got[t->at];
+
+    g->hold = t->hold;
+    t->hold = (struct limit_hold){ .asking = NULL };
+    g->counted = true;
+    g->at_ns = d->at_ns;
+    g->remaining = d->remaining;
+    g->reset_ns = d->reset_ns;
+    if (d->delay_ns > t->delay_ns)
+        t->delay_ns = d->delay_ns;
+}
+
+/* Ask part after part. Called again when an answer has come that was waited for. */
+static enum verdict take(struct exchange *x, struct frame *f)
 {
     const struct rate_limit *r = f->step->prepared;
     struct taken *t = f->state;
     uint64_t now_ns = region_now(r->region, exchange_now_ns(x));
-
-    saw(r, x, d->allowed ? TOP_TAKEN : TOP_REFUSED, t->key, now_ns);
-    if (!d->allowed) {
-        limit_ban_strike(&r->ban, t->key, now_ns);
-        return limit_answer_refuse(
-            &r->answer, x, f, d,
-            limit_answer_with_jitter(&r->answer, t->key, d->at_ns, d->retry_ns));
-    }
-    t->counted = true;
-    t->at_ns = d->at_ns;
-    t->remaining = d->remaining;
-    t->reset_ns = d->reset_ns;
-    if (r->delays && d->delay_ns && frame_acts(f))
-        return frame_sleep(f, ms_up(d->delay_ns), go_on);
-    return NEXT;
-}
-
-/* Called again when an answer has come that was waited for. */
-static enum verdict take_of_cluster(struct exchange *x, struct frame *f)
-{
-    const struct rate_limit *r = f->step->prepared;
-    const struct taken *t = f->state;
     struct decision d;
 
-    switch (limit_cluster_take(r->cluster, x, f, t->key, (uint32_t)r->cost, take_of_cluster, &d)) {
-    case LIMIT_WAITS:
-        return WAIT;
-    case LIMIT_STORE_AWAY:
-        if (!d.allowed) /* which is not the client's fault */
-            return limit_answer_refuse_away(&r->answer, x, f, d.retry_ns);
-        break;
-    case LIMIT_DECIDED:
-        break;
+    for (; t->at < t->tier->count; t->at++) {
+        const struct part *p = &t->tier->parts[t->at];
+        struct got *g = &t->got[t->at];
+
+        if (t->at > 0 && limit_key_of(&r->key, &p->limiter, x, &g->key) != KEY_FOUND)
+            break; /* it had one a moment ago */
+        if (!p->cluster) {
+            d = limiter_take(&p->limiter, g->key, r->cost, now_ns);
+        } else {
+            switch (limit_cluster_take(p->cluster, x, f, g->key, (uint32_t)r->cost, take, &d)) {
+            case LIMIT_WAITS:
+                return WAIT;
+            case LIMIT_STORE_AWAY:
+                if (!d.allowed) { /* which is not the client's fault */
+                    give_back(x, r, t);
+                    return limit_answer_refuse_away(&p->answer, x, f, d.retry_ns);
+                }
+                break;
+            case LIMIT_DECIDED:
+                break;
+            }
+        }
+        limit_top_saw(&p->top, x, d.allowed ? TOP_TAKEN : TOP_REFUSED, &r->key, &p->limiter, g->key,
+                      now_ns);
+        if (!d.allowed)
+            return refused(x, f, &d);
+        count(t, &d);
     }
-    return decided(x, f, &d);
+    if (r->delays && t->delay_ns && frame_acts(f))
+        return frame_sleep(f, ms_up(t->delay_ns), go_on);
+    return NEXT;
 }
 
 static enum verdict on_request(struct exchange *x, struct frame *f)
 {
     const struct rate_limit *r = f->step->prepared;
+    uint32_t tier = limit_plan_tier(&r->plan, x);
     struct taken *t = f->state;
+    const struct part *p;
     struct decision d;
     uint64_t now_ns;
 
-    if (is_exempt(r, x))
+    if (limit_exempt_is(&r->exempt, x))
         return NEXT;
-    switch (limit_key_of(&r->key, &r->limiter, x, &t->key)) {
+    if (UNLIKELY(tier == r->plan.count))
+        return limit_answer_refuse_unknown(&r->unknown, x, f);
+    t->tier = &r->tiers[tier];
+    p = t->tier->parts;
+    switch (limit_key_of(&r->key, &p->limiter, x, &t->got[0].key)) {
     case KEY_FOUND:
         break;
     case KEY_REFUSE:
-        return limit_answer_refuse_unknown(&r->answer, x, f);
+        return limit_answer_refuse_unknown(&r->unknown, x, f);
     case KEY_SKIP:
         return NEXT;
     }
     now_ns = region_now(r->region, exchange_now_ns(x));
-    if (limit_ban_holds(&r->ban, t->key, now_ns, &d)) {
-        saw(r, x, TOP_REFUSED, t->key, now_ns);
-        return limit_answer_refuse(&r->answer, x, f, &d, d.retry_ns);
+    if (limit_ban_holds(&r->ban, t->got[0].key, now_ns, &d)) {
+        limit_top_saw(&p->top, x, TOP_REFUSED, &r->key, &p->limiter, t->got[0].key, now_ns);
+        return limit_answer_refuse(&p->answer, x, f, &d, d.retry_ns);
     }
-    if (r->cluster)
-        return take_of_cluster(x, f);
-    d = limiter_take(&r->limiter, t->key, r->cost, now_ns);
-    return decided(x, f, &d);
+    return take(x, f);
 }
 
-static void put_back(struct exchange *x, const struct rate_limit *r, const struct taken *t,
-                     uint32_t count)
+/* Did a later limit refuse it? Then it does not count here either. */
+static bool is_refused_later(const struct exchange *x)
 {
-    if (r->cluster)
-        limit_cluster_give_back(r->cluster, x, &t->hold, t->key, count, t->at_ns);
+    static const uint64_t limits =
+        UINT64_C(1) << REASON_RATE_LIMITED | UINT64_C(1) << REASON_QUOTA_EXCEEDED |
+        UINT64_C(1) << REASON_STORE_AWAY | UINT64_C(1) << REASON_CONCURRENCY_LIMITED |
+        UINT64_C(1) << REASON_QUEUE_TIMEOUT;
+
+    return x->made_here && (limits >> x->reason & 1);
+}
+
+static void take_more(struct exchange *x, const struct part *p, const struct got *g, uint32_t more,
+                      uint64_t now_ns)
+{
+    if (p->cluster)
+        limit_cluster_take_more(p->cluster, x, &g->hold, g->key, more);
     else
-        limiter_take(&r->limiter, t->key, -(int32_t)count, t->at_ns);
-}
-
-static void take_more(struct exchange *x, const struct rate_limit *r, const struct taken *t,
-                      uint32_t count)
-{
-    if (r->cluster)
-        limit_cluster_take_more(r->cluster, x, &t->hold, t->key, count);
-    else
-        limiter_take_up_to(&r->limiter, t->key, count, region_now(r->region, exchange_now_ns(x)));
-}
-
-/* A later limit refused it: it does not count here either. Who waited in line has had its turn. */
-static void give_back(struct exchange *x, const struct rate_limit *r, struct taken *t)
-{
-    if (!t->counted || r->delays || !x->made_here ||
-        (x->reason != REASON_RATE_LIMITED && x->reason != REASON_STORE_AWAY))
-        return;
-    put_back(x, r, t, (uint32_t)r->cost);
-    t->counted = false;
+        limiter_take_up_to(&p->limiter, g->key, more, now_ns);
 }
 
 /* The service knows what it has cost: the difference is taken, or given back. */
 static void settle(struct exchange *x, const struct rate_limit *r, const struct taken *t)
 {
     const struct field *said = fields_find_name(&x->resp.fields, r->cost_header);
-    uint64_t cost;
+    uint64_t now_ns = region_now(r->region, exchange_now_ns(x)), cost;
+    int32_t more;
 
     if (!said || x->made_here)
         return;
-    if (t->counted && number_read_u64(said->value, &cost) && cost <= INT32_MAX) {
-        int32_t more = (int32_t)cost - r->cost;
-
-        if (more < 0)
-            put_back(x, r, t, (uint32_t)-more);
-        else if (more > 0)
-            take_more(x, r, t, (uint32_t)more);
+    more = number_read_u64(said->value, &cost) && cost <= INT32_MAX ? (int32_t)cost - r->cost : 0;
+    for (uint32_t i = 0; i < PARTS_MAX && more; i++) {
+        if (t->got[i].counted && more < 0)
+            put_back(x, &t->tier->parts[i], &t->got[i], (uint32_t)-more);
+        else if (t->got[i].counted)
+            take_more(x, &t->tier->parts[i], &t->got[i], (uint32_t)more, now_ns);
     }
     fields_remove_name(&x->resp.fields, r->cost_header);
+}
+
+/* The older fields are no lists: they are said of one part. */
+static void say_what_is_left(struct exchange *x, const struct taken *t)
+{
+    for (uint32_t i = 0; i < PARTS_MAX; i++) {
+        struct limit_answer a;
+
+        if (!t->got[i].counted || t->tier->parts[i].answer.when != WHEN_ALWAYS)
+            continue;
+        a = t->tier->parts[i].answer;
+        a.headers &= i ? HEADERS_DRAFT : ~UINT64_C(0);
+        limit_answer_say_what_is_left(&a, x, t->got[i].remaining, t->got[i].reset_ns);
+    }
 }
 
 static enum verdict on_response(struct exchange *x, struct frame *f)
@@ -456,11 +562,14 @@ static enum verdict on_response(struct exchange *x, struct frame *f)
     const struct rate_limit *r = f->step->prepared;
     struct taken *t = f->state;
 
-    give_back(x, r, t);
+    if (!t->tier)
+        return NEXT; /* it was not asked */
+    if (is_refused_later(x))
+        give_back(x, r, t);
     if (r->cost_header.len)
         settle(x, r, t);
-    if (t->counted && r->answer.when == WHEN_ALWAYS && frame_acts(f))
-        limit_answer_say_what_is_left(&r->answer, x, t->remaining, t->reset_ns);
+    if (t->tier->parts->answer.when == WHEN_ALWAYS && frame_acts(f))
+        say_what_is_left(x, t);
     return NEXT;
 }
 

@@ -1,0 +1,72 @@
+/* Limits by plan. */
+#include "gateway/middleware/limit_plan.h"
+
+#include "conf/read.h"
+
+static bool read_rate_or_plan(const struct conf_key *key, const struct conf_node *n, void *field,
+                              struct arena *a, struct conf_problems *p)
+{
+    if (n->kind == CONF_SCALAR && str_equal(n->text, STR("plan"))) {
+        *(struct number_rate *)field = (struct number_rate){ .count = 0 };
+        return true;
+    }
+    return conf_type_rate.read(key, n, field, a, p);
+}
+
+static void print_rate_or_plan(const struct conf_key *key, const void *field, FILE *to)
+{
+    if (((const struct number_rate *)field)->count)
+        conf_type_rate.print(key, field, to);
+    else
+        fputs("plan", to);
+}
+
+const struct conf_type conf_type_rate_or_plan = {
+    "rate or plan",
+    "plan, or a positive number for a period, such as 200/s, 600/m, 1000/h or 5000/d",
+    sizeof(struct number_rate),
+    read_rate_or_plan,
+    print_rate_or_plan,
+};
+
+static const char *offer_plan(const void *from, size_t i)
+{
+    const struct builder *b = from;
+    const struct conf_plan *all = b->globals->plans.items;
+
+    return i < b->globals->plans.count ? str_keep_z(b->arena, all[i].name) : NULL;
+}
+
+bool limit_plan_build(struct limit_plan *p, struct builder *b, bool by_plan, struct str name)
+{
+    const struct conf_list *plans = &b->globals->plans;
+    size_t number = conf_plan_named(plans, name);
+    const char *hint;
+
+    *p = (struct limit_plan){ .count = 1 };
+    if (!by_plan)
+        return true;
+    if (plans->count == 0)
+        return builder_problem(b, "rate: there are no plans");
+    if (name.len && number == plans->count) {
+        hint = conf_nearest(name, offer_plan, b);
+        return builder_problem(b, "plan_default: there is no plan \"%.*s\"%s%s%s", STR_ARGS(name),
+                               hint ? "; did you mean \"" : "", hint ? hint : "",
+                               hint ? "\"?" : "");
+    }
+    *p = (struct limit_plan){ .by_plan = true,
+                              .count = (uint32_t)plans->count,
+                              .default_plan = name.len ? (uint32_t)number + 1 : 0 };
+    return true;
+}
+
+const struct conf_plan *limit_plan_at(const struct builder *b, uint32_t tier)
+{
+    return &((const struct conf_plan *)b->globals->plans.items)[tier];
+}
+
+struct str limit_plan_name(struct builder *b, struct str step, uint32_t tier, bool quota)
+{
+    return str_format(b->arena, "%.*s:%.*s%s", STR_ARGS(step),
+                      STR_ARGS(limit_plan_at(b, tier)->name), quota ? ":quota" : "");
+}
