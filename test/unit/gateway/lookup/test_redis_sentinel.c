@@ -1,0 +1,210 @@
+/* Against real Sentinels: the master is found, followed over failovers, and nobody else is written to. */
+#include <check.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gateway/base/clock.h"
+#include "test/unit/gateway/lookup/redis_stage.h"
+
+static struct worker_stage w;
+static struct server master, replica, sentinels[2];
+static struct redis_script add;
+
+static struct server start_replica(void)
+{
+    char port[16];
+    const char *const options[] = { "--replicaof", "127.0.0.1", port, "--repl-diskless-sync-delay",
+                                    "0",           NULL };
+
+    snprintf(port, sizeof port, "%u", master.port);
+    return server_start(options);
+}
+
+static struct server start_sentinel(unsigned quorum)
+{
+    struct server s = { .port = free_port() };
+    char path[64], command[128];
+    const char *const options[] = { path, "--sentinel", NULL };
+    FILE *f;
+
+    snprintf(s.address, sizeof s.address, "127.0.0.1:%u", s.port);
+    snprintf(path, sizeof path, "/tmp/sluice-sentinel-%u.conf", s.port);
+    f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fprintf(f, "sentinel monitor shop 127.0.0.1 %u %u\n", master.port, quorum);
+    fclose(f);
+    server_start_again(&s, options);
+    unlink(path);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(command, sizeof command, "SENTINEL SET shop %s",
+                 i == 0 ? "down-after-milliseconds 300" : "failover-timeout 2000");
+        server_ask(&s, command);
+    }
+    return s;
+}
+
+/* Until every Sentinel knows the replica and the other Sentinel. */
+static bool group_stands(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(sentinels); i++) {
+        const char *text = server_ask(&sentinels[i], "INFO sentinel");
+
+        if (!strstr(text, "slaves=1,sentinels=2"))
+            return false;
+    }
+    return true;
+}
+
+static void begin(void)
+{
+    static struct str addresses[2];
+    const char *const options[] = { "--repl-diskless-sync-delay", "0", NULL };
+    struct redis_target t;
+
+    redis_script_init(&add, STR("return {redis.call('INCR', KEYS[1])}"));
+    master = server_start(options);
+    replica = start_replica();
+    while (!strstr(server_ask(&master, "INFO replication"), "state=online"))
+        usleep(1000); /* a Sentinel that does not see it at first looks again after ten seconds */
+    for (size_t i = 0; i < ARRAY_LEN(sentinels); i++) {
+        sentinels[i] = start_sentinel(1);
+        addresses[i] = str_from(sentinels[i].address);
+    }
+    t = target_of(REDIS_SENTINEL, addresses, ARRAY_LEN(sentinels));
+    t.master_name = STR("shop");
+    worker_begin(&w, &t);
+}
+
+static void end(void)
+{
+    worker_end(&w);
+}
+
+static const char *role_of(const struct server *s)
+{
+    static char text[8];
+
+    snprintf(text, sizeof text, "%s", server_ask(s, "ROLE"));
+    return text;
+}
+
+START_TEST(test_the_master_is_found_and_a_failover_is_followed)
+{
+    ask_until_ok(&w, &add, "k");
+    ck_assert_str_eq(server_ask(&master, "GET k"), "1");
+    UNTIL(&w, group_stands());
+    UNTIL(&w, strcmp(server_ask(&replica, "GET k"), "1") == 0);
+    server_kill(&master);
+    UNTIL(&w, !redis_is_up(w.store));
+    ask_until_ok(&w, &add, "k");
+    ck_assert_ptr_nonnull(strstr(role_of(&replica), "master"));
+    ck_assert_str_eq(server_ask(&replica, "GET k"), "2");
+}
+END_TEST
+
+START_TEST(test_a_master_that_became_a_replica_is_left_though_it_answers)
+{
+    char command[64];
+
+    ask_until_ok(&w, &add, "k");
+    UNTIL(&w, group_stands());
+    UNTIL(&w, strcmp(server_try(&sentinels[0], "SENTINEL FAILOVER shop"), "OK") == 0);
+    UNTIL(&w, strstr(role_of(&replica), "master"));
+    /* The Sentinels would do it after a while. */
+    snprintf(command, sizeof command, "REPLICAOF 127.0.0.1 %u", replica.port);
+    server_ask(&master, command);
+    ask_until_ok(&w, &add, "after");
+    ck_assert_str_eq(server_ask(&replica, "GET after"), "1");
+    /* And no question fails any more. */
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(ask_one(&w, &add, "after", NULL), REDIS_OK);
+}
+END_TEST
+
+START_TEST(test_the_sentinels_may_all_be_away_while_the_master_is_well)
+{
+    ask_until_ok(&w, &add, "k");
+    for (size_t i = 0; i < ARRAY_LEN(sentinels); i++)
+        server_kill(&sentinels[i]);
+    UNTIL(&w, strstr(logged(&w), sentinels[1].address) && strstr(logged(&w), sentinels[0].address));
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(ask_one(&w, &add, "k", NULL), REDIS_OK);
+    ck_assert_uint_eq(w.went_away, 0);
+}
+END_TEST
+
+START_TEST(test_a_stopped_sentinel_does_not_hide_a_failover)
+{
+    ask_until_ok(&w, &add, "k");
+    UNTIL(&w, group_stands());
+    server_signal(&sentinels[0], SIGSTOP);
+    UNTIL(&w, strcmp(server_try(&sentinels[1], "SENTINEL FAILOVER shop"), "OK") == 0);
+    UNTIL(&w, strstr(role_of(&replica), "master"));
+    /* The old one is told later; until then it takes what it is asked. The other Sentinel knows better. */
+    do
+        ask_until_ok(&w, &add, "after");
+    while (server_ask(&replica, "GET after")[0] == 0);
+}
+END_TEST
+
+START_TEST(test_a_master_that_nobody_knows_is_said_and_questions_are_refused)
+{
+    struct str addresses[] = { str_from(sentinels[0].address), str_from(sentinels[1].address) };
+    struct redis_target t = target_of(REDIS_SENTINEL, addresses, 2);
+    struct asking a;
+
+    worker_end(&w);
+    t.master_name = STR("another");
+    worker_begin(&w, &t);
+    ask_until_refused(&w, &add);
+    ck_assert_uint_eq(w.outcomes[REDIS_OK], 0);
+    UNTIL(&w, strstr(logged(&w), "cannot say who the master is: ERR No such master"));
+    ck_assert_uint_eq(w.went_away, 1);
+    for (int i = 0; i < 50; i++) {
+        asking_init(&a);
+        ck_assert(!ask(&w, &a, &add, "k", NULL));
+        turn(&w);
+    }
+}
+END_TEST
+
+START_TEST(test_no_sentinel_at_all_is_refused_at_once)
+{
+    struct str none = STR("127.0.0.1:1");
+    struct redis_target t = target_of(REDIS_SENTINEL, &none, 1);
+
+    worker_end(&w);
+    t.master_name = STR("shop");
+    worker_begin(&w, &t);
+    ask_until_refused(&w, &add);
+    ck_assert_uint_eq(w.outcomes[REDIS_OK], 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("redis_sentinel");
+    TCase *t = tcase_create("redis_sentinel");
+    SRunner *runner = srunner_create(s);
+    int failed;
+
+    if (!redis_is_installed()) {
+        puts("skipped: no redis-server");
+        return 0;
+    }
+    tcase_add_checked_fixture(t, begin, end);
+    tcase_set_timeout(t, 60);
+    suite_add_tcase(s, t);
+    tcase_add_test(t, test_the_master_is_found_and_a_failover_is_followed);
+    tcase_add_test(t, test_a_master_that_became_a_replica_is_left_though_it_answers);
+    tcase_add_test(t, test_the_sentinels_may_all_be_away_while_the_master_is_well);
+    tcase_add_test(t, test_a_stopped_sentinel_does_not_hide_a_failover);
+    tcase_add_test(t, test_a_master_that_nobody_knows_is_said_and_questions_are_refused);
+    tcase_add_test(t, test_no_sentinel_at_all_is_refused_at_once);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
