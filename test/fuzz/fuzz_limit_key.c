@@ -1,7 +1,8 @@
 /* Keys of limits out of cookies, headers and queries.
  *
  * Whatever a client sends there is a key, the same each time, and other than what other sources give. A cookie or a
- * parameter that is put in front, of the name that is asked for, decides the key: what follows it does not matter.
+ * parameter that is put in front, of the name that is asked for, decides the key: what follows it does not matter. And what
+ * it is called for people speaks to no terminal.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,9 +15,26 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+static const struct limiter limiter = { .key = { 1, 2 } };
+
+/* For a terminal, in exactly so much room. */
+static void say(const struct limit_key *key, struct exchange *x, size_t room)
+{
+    char *text = malloc(room + !room);
+    size_t len;
+
+    if (!text)
+        abort();
+    len = limit_key_text(key, &limiter, x, text, room);
+    CHECK(len <= room);
+    for (size_t i = 0; i < len; i++)
+        CHECK((text[i] >= ' ' && text[i] <= '~') || text[i] == '\xe2' || text[i] == '\x80' ||
+              text[i] == '\xa6');
+    free(text);
+}
+
 static uint64_t key_of(const struct limit_key *key, struct str cookie, struct str query)
 {
-    static const struct limiter limiter = { .key = { 1, 2 } };
     struct exchange x = { 0 };
     uint64_t out = 0;
 
@@ -29,6 +47,8 @@ static uint64_t key_of(const struct limit_key *key, struct str cookie, struct st
     x.req.fields.count += cookie.len > 0;
     x.req.fields.present |= UINT64_C(1) << FIELD_OTHER;
     CHECK(limit_key_of(key, &limiter, &x, &out) == KEY_FOUND);
+    for (size_t room = 0; room <= 64; room += 7)
+        say(key, &x, room);
     arena_free(&x.arena);
     return out;
 }

@@ -1,5 +1,6 @@
 /* What of a request is one key, spelled however it may be. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "by_hand.h"
@@ -144,6 +145,83 @@ START_TEST(test_only_a_key_of_all_services_is_one_for_all)
 }
 END_TEST
 
+/* ---- for people ---- */
+
+/* What the key of a request is called, in so much room. */
+static const char *called(const char *key_text, size_t room)
+{
+    static const struct middleware none = { .state_size = 0 };
+    static char text[256];
+    struct limit_key key;
+    struct act a;
+
+    ck_assert(build(&key, key_text, MISSING_IP));
+    s.step = (struct step){ .type = &none };
+    act_begin(&a, &s, "2001:db8:1:2:3:4:5:6");
+    act_header(&a, "cookie", "sid=0123456789");
+    act_header(&a, "x-tenant", "abcdefghijklmnopqrstuvwxyz0123456789");
+    act_header(&a, "x-one", "1");
+    a.x.req.query = STR("q=a%20b%1b%5c%c3%a4xxxxxxxx");
+    a.x.who.user = STR("j\x1b[2Jane");
+    a.x.who.consumer = STR("acme");
+    a.x.who.api_key = STR("abc-123");
+    a.x.pattern = STR("/users/{id}");
+    text[limit_key_text(&key, &limiter, &a.x, text, room)] = '\0';
+    act_end(&a);
+    return text;
+}
+
+static const struct {
+    const char *key, *begins;
+    bool has_hash;
+} labels[] = {
+    { "ip", "2001:db8:1:2::/64", false },
+    { "consumer", "consumer:acme", false },
+    { "auto", "consumer:acme", false },
+    { "user", "user:j\\x1b[2Jane", false },
+    { "api_key", "api_key:abc\u2026#", true },
+    { "cookie:sid", "cookie:sid=0123\u2026#", true },
+    { "header:x-tenant", "header:x-tenant=abcdefghijkl\u2026#", true },
+    { "header:x-one", "header:x-one=\u2026#", true }, /* never more than half of it */
+    { "query:q", "query:q=a\\x20b\\x1b\\x5c\\xc3\\xa4\u2026#", true },
+    { "route", "route:/users/{id}", false },
+    { "service", "service:", false },
+    { "global", "global", false },
+    { "header:not-there", "2001:db8:1:2::/64", false },
+    { "header:not-there|user", "user:j\\x1b[2Jane", false },
+};
+
+START_TEST(test_people_see_who_it_is_and_no_secret)
+{
+    const char *text = called(labels[_i].key, 200);
+    size_t len = strlen(labels[_i].begins);
+
+    ck_assert_msg(strncmp(text, labels[_i].begins, len) == 0, "%s", text);
+    ck_assert_uint_eq(strlen(text), len + (labels[_i].has_hash ? 8 : 0));
+}
+END_TEST
+
+START_TEST(test_what_does_not_fit_ends_with_an_ellipsis_and_nothing_is_cut_in_half)
+{
+    char whole[256];
+
+    snprintf(whole, sizeof whole, "%s", called("user", 200));
+    for (size_t room = 0; room < 40; room++) {
+        const char *text = called("user", room);
+        size_t len = strlen(text);
+
+        ck_assert_uint_le(len, room);
+        if (strcmp(text, whole) == 0)
+            continue;
+        if (room >= 3)
+            ck_assert_msg(strcmp(text + len - 3, "\u2026") == 0, "%s", text);
+        ck_assert(len < 3 || strncmp(text, whole, len - 3) == 0);
+        /* an escape is there or not */
+        ck_assert(strchr(text, '\\') == NULL || strstr(text, "\\x1b") != NULL);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("limit_key");
@@ -158,6 +236,8 @@ int main(void)
                         (int)ARRAY_LEN(spellings));
     tcase_add_test(c, test_values_of_every_length_have_keys_of_their_own);
     tcase_add_test(c, test_only_a_key_of_all_services_is_one_for_all);
+    tcase_add_loop_test(c, test_people_see_who_it_is_and_no_secret, 0, (int)ARRAY_LEN(labels));
+    tcase_add_test(c, test_what_does_not_fit_ends_with_an_ellipsis_and_nothing_is_cut_in_half);
     suite_add_tcase(suite, c);
     r = srunner_create(suite);
     srunner_run_all(r, CK_NORMAL);
