@@ -1,8 +1,8 @@
 /* Shares of a limit that gateways keep together.
  *
- * The word is [held:1 | paced:1 | until:22 | size:20 | balance:20]. `until` is when to ask again if it is paced, else when
- * the window of a share ends (a bucket's has no end). `size` is what was in the share when it was granted: what has been
- * spent of it says how large the next one should be.
+ * The word is [held:1 | paced:1 | until:34 | size:8 | balance:20]. `until` is when to ask again if it is paced, else when
+ * the window of a share ends (a bucket's has no end). `size` is about what was in the share when it was granted: what has
+ * been spent of it says how large the next one should be.
  */
 #include "ratelimit/remote.h"
 
@@ -17,10 +17,12 @@
 #include "ratelimit/sliding_window.h"
 #include "ratelimit/token_bucket.h"
 
-#define COUNT_BITS 20
-#define UNTIL_BITS 22
-#define PACED_BIT  (UINT64_C(1) << 62)
-#define HELD_BIT   (UINT64_C(1) << 63)
+#define COUNT_BITS  20
+#define SIZE_BITS   8
+#define UNTIL_BITS  34
+#define UNTIL_SHIFT (COUNT_BITS + SIZE_BITS)
+#define PACED_BIT   (UINT64_C(1) << 62)
+#define HELD_BIT    (UINT64_C(1) << 63)
 
 #define EXACT_MAX                                                                                  \
     (UINT64_C(1) << 52) /* what a number in Redis' scripts holds exactly, and once more */
@@ -39,6 +41,11 @@ static const struct {
     FAMILY(leaky_bucket, REMOTE_BUCKET),    FAMILY(fixed_window, REMOTE_FIXED),
     FAMILY(sliding_window, REMOTE_SLIDING), FAMILY(sliding_log, REMOTE_LOG),
 };
+
+static uint64_t up_to(uint64_t n, uint64_t most)
+{
+    return n < most ? n : most;
+}
 
 static uint64_t common_divisor(uint64_t a, uint64_t b)
 {
@@ -84,6 +91,7 @@ const char *remote_init(struct remote *r, const struct algorithm *a, const struc
         return "with scope cluster, sliding_log needs \"sync: 0\": shares are not exact";
     if (r->at_once > EXACT_MAX / 2)
         return "with scope cluster, so many at once cannot be counted";
+    r->idle_ns = up_to(a->idle_ns(l), REMOTE_LONGEST_NS);
     return r->family == REMOTE_BUCKET ? init_bucket(r) : NULL;
 }
 
@@ -106,6 +114,20 @@ static uint64_t low_bits(uint64_t n, unsigned bits)
     return n & ((UINT64_C(1) << bits) - 1);
 }
 
+/* The size in 8 bits: four digits and how far they were shifted. Rounded down. */
+static uint64_t size_pack(uint64_t n)
+{
+    unsigned bits = n ? 64 - (unsigned)__builtin_clzll(n) : 0;
+    unsigned shift = bits > 4 ? bits - 4 : 0;
+
+    return shift * 8 + (n >> shift);
+}
+
+static uint64_t size_unpack(uint64_t code)
+{
+    return code < 16 ? code : (8 + code % 8) << (code / 8 - 1);
+}
+
 /* From `now` to `then`, of both of which the low bits are known: less than half a turn either way. */
 static int64_t distance(uint64_t then, uint64_t now, unsigned bits)
 {
@@ -120,9 +142,8 @@ static bool ends_with_window(const struct remote *r)
 static struct reading read_word(uint64_t word, const struct remote *r, uint64_t now_ns)
 {
     struct reading v = { .balance = low_bits(word, COUNT_BITS),
-                         .size = low_bits(word >> COUNT_BITS, COUNT_BITS),
-                         .ahead_ms =
-                             distance(word >> (2 * COUNT_BITS), ms_of(now_ns), UNTIL_BITS) };
+                         .size = size_unpack(low_bits(word >> COUNT_BITS, SIZE_BITS)),
+                         .ahead_ms = distance(word >> UNTIL_SHIFT, ms_of(now_ns), UNTIL_BITS) };
 
     if (!(word & HELD_BIT))
         return (struct reading){ 0 };
@@ -258,7 +279,7 @@ uint64_t remote_want(uint64_t word, const struct remote *r, const struct remote_
                      uint64_t now_ns, uint64_t gateways, uint64_t needed)
 {
     struct reading v = read_word(word, r, now_ns);
-    uint64_t most = r->at_once / (REMOTE_ERROR_PARTS * (gateways ? gateways : 1));
+    uint64_t most = r->at_once / (REMOTE_ERROR_PARTS * gateways);
     uint64_t spent = v.size > v.balance ? v.size - v.balance : 0, want;
     uint64_t took_ns = now_ns > note->granted_ns ? now_ns - note->granted_ns : 0;
 
@@ -328,27 +349,22 @@ bool remote_answer_read(struct remote_answer *a, const int64_t *n, size_t count,
     return true;
 }
 
-static uint64_t up_to(uint64_t n, uint64_t most)
-{
-    return n < most ? n : most;
-}
-
 uint64_t remote_grant(uint64_t word, const struct remote *r, uint64_t asked_ns, uint64_t now_ns,
                       const struct remote_answer *a)
 {
     struct reading v = read_word(word, r, now_ns);
     uint64_t balance = up_to(v.balance + a->granted, REMOTE_TOKENS_MAX), until_ms = ms_of(now_ns);
-    uint64_t end_ms = ms_of(asked_ns + up_to(a->lasts_ns, REMOTE_IDLE_NS));
+    uint64_t end_ms = ms_of(asked_ns + up_to(a->lasts_ns, REMOTE_LONGEST_NS));
     uint64_t flags = HELD_BIT;
 
     if (a->paced) {
         flags |= PACED_BIT;
-        until_ms = ms_of(now_ns + up_to(a->pace_ns, REMOTE_IDLE_NS) + NS_PER_MS - 1);
+        until_ms = ms_of(now_ns + up_to(a->pace_ns, REMOTE_LONGEST_NS) + NS_PER_MS - 1);
     }
     /* What it holds is not to be spent after its window. Redis saw the question after it was sent, so the end is not later
      * than this. */
     if (ends_with_window(r) && (!a->paced || (balance && end_ms < until_ms)))
         until_ms = end_ms;
-    return flags | low_bits(until_ms, UNTIL_BITS) << (2 * COUNT_BITS) | balance << COUNT_BITS |
-           balance;
+    return flags | low_bits(until_ms, UNTIL_BITS) << UNTIL_SHIFT |
+           size_pack(balance) << COUNT_BITS | balance;
 }

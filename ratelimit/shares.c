@@ -4,9 +4,10 @@
 #include "gateway/base/number.h"
 
 /* What a tag means: the limit and, in the 10 bits that limiters have for their algorithm, the family. */
-#define FAMILY_BITS  10
-#define FAMILY_FIRST 1
-#define GATEWAYS_TAG (UINT64_C(1) << FAMILY_BITS | 1023)
+#define FAMILY_BITS   10
+#define FAMILY_FIRST  1
+#define GATEWAYS_IDLE (3600 * NS_PER_S)
+#define GATEWAYS_TAG  (UINT64_C(1) << FAMILY_BITS | 1023)
 
 static uint64_t family_number(const struct remote *r)
 {
@@ -85,7 +86,7 @@ static struct cell *change(const struct shares *s, uint64_t key, struct change *
 
         if (next.word == word)
             return cell;
-        cell_keep_until(cell, c->now_ns + REMOTE_IDLE_NS);
+        cell_keep_until(cell, c->now_ns + s->remote.idle_ns);
         if (LIKELY(cell_swap(cell, &seen, next)))
             return cell;
         /* the key guards the word: when it is another's by now, look where ours is */
@@ -163,10 +164,14 @@ uint64_t shares_want(const struct shares *s, uint64_t key, uint64_t gateways, ui
 
 /* ---- how many gateways there are -------------------------------------------------------------- */
 
-/* The word is [known:1 | due:31 | count:32], due in ms: when somebody is to ask again. */
-#define COUNT_MASK UINT64_C(0xffffffff)
-#define KNOWN      (UINT64_C(1) << 63)
-#define DUE_MASK   UINT64_C(0x7fffffff)
+/* The word is [known:1 | due:31 | before:16 | count:16]: when somebody is to ask again, in ms; how many there were when it
+ * was asked last, and before that. */
+#define COUNT_MASK   UINT64_C(0xffff)
+#define BEFORE_SHIFT 16
+#define DUE_SHIFT    32
+#define KNOWN        (UINT64_C(1) << 63)
+#define DUE_MASK     UINT64_C(0x7fffffff)
+#define UNKNOWN      4 /* there may be so many until it is known better */
 
 void gateways_init(struct gateways *g, const struct region_header *h, const struct cells *cells,
                    struct str store)
@@ -178,49 +183,73 @@ void gateways_init(struct gateways *g, const struct region_header *h, const stru
                             .tag = cells_tag(cells, GATEWAYS_TAG) };
 }
 
-static uint64_t gateways_word(uint64_t count, uint64_t due_ns)
+static uint64_t due_in(uint64_t now_ns, uint64_t in_ns)
 {
-    return KNOWN | (due_ns / NS_PER_MS & DUE_MASK) << 32 | (count & COUNT_MASK);
+    return ((now_ns + in_ns) / NS_PER_MS & DUE_MASK) << DUE_SHIFT;
 }
 
 static bool is_due_at(uint64_t word, uint64_t now_ns, uint64_t every_ns)
 {
-    uint64_t ahead = ((word >> 32) - now_ns / NS_PER_MS) & DUE_MASK;
+    uint64_t ahead = ((word >> DUE_SHIFT) - now_ns / NS_PER_MS) & DUE_MASK;
 
     /* further ahead than anybody sets it: it has passed */
     return word == 0 || ahead == 0 || ahead > every_ns / NS_PER_MS + 1;
 }
 
-uint64_t gateways_count(const struct gateways *g, uint64_t now_ns, uint64_t every_ns, bool *is_due)
+static uint64_t look_at(const struct gateways *g)
 {
     struct cell_pair seen;
-    struct cell *cell = is_due ? cells_find(&g->cells, g->key, g->tag, now_ns, true, &seen)
-                               : cells_look(&g->cells, g->key, &seen);
-    struct cell_pair next = { (g->key & ~CELLS_TAG_MASK) | g->tag, 0 };
 
-    if (is_due)
-        *is_due = false;
-    if (!cell || !is_due || !is_due_at(seen.word, now_ns, every_ns))
-        return cell ? seen.word & COUNT_MASK : 0;
-    next.word = gateways_word(seen.word & COUNT_MASK, now_ns + every_ns);
-    cell_keep_until(cell, now_ns + REMOTE_IDLE_NS);
-    *is_due = cell_swap(cell, &seen, next);
-    return next.word & COUNT_MASK;
+    return cells_look(&g->cells, g->key, &seen) ? seen.word : 0;
+}
+
+uint64_t gateways_count(const struct gateways *g)
+{
+    uint64_t count = look_at(g) & COUNT_MASK;
+
+    return count ? count : 1;
+}
+
+uint64_t gateways_most(const struct gateways *g)
+{
+    uint64_t word = look_at(g), count = word & COUNT_MASK;
+    uint64_t before = word >> BEFORE_SHIFT & COUNT_MASK;
+
+    if (before == 0)
+        before = UNKNOWN;
+    return count > before ? count : before;
+}
+
+static struct cell_pair pair_of(const struct gateways *g, uint64_t word)
+{
+    return (struct cell_pair){ (g->key & ~CELLS_TAG_MASK) | g->tag, KNOWN | word };
+}
+
+bool gateways_is_due(const struct gateways *g, uint64_t now_ns, uint64_t every_ns)
+{
+    struct cell_pair seen;
+    struct cell *cell = cells_find(&g->cells, g->key, g->tag, now_ns, true, &seen);
+    uint64_t counts;
+
+    if (!cell || !is_due_at(seen.word, now_ns, every_ns))
+        return false;
+    counts = seen.word & (COUNT_MASK << BEFORE_SHIFT | COUNT_MASK);
+    cell_keep_until(cell, now_ns + GATEWAYS_IDLE);
+    return cell_swap(cell, &seen, pair_of(g, due_in(now_ns, every_ns) | counts));
 }
 
 void gateways_seen(const struct gateways *g, uint64_t count, uint64_t now_ns)
 {
     struct cell_pair seen;
     struct cell *cell = cells_find(&g->cells, g->key, g->tag, now_ns, true, &seen);
-    struct cell_pair next;
 
+    count = count < COUNT_MASK ? count : COUNT_MASK;
     while (cell && cell_is_of(&seen, g->key)) {
-        next =
-            (struct cell_pair){ (g->key & ~CELLS_TAG_MASK) | g->tag,
-                                (seen.word ? seen.word : gateways_word(0, now_ns)) & ~COUNT_MASK };
-        next.word |= count & COUNT_MASK;
-        cell_keep_until(cell, now_ns + REMOTE_IDLE_NS);
-        if (cell_swap(cell, &seen, next))
+        uint64_t due = seen.word ? seen.word & DUE_MASK << DUE_SHIFT : due_in(now_ns, 0);
+        uint64_t before = (seen.word & COUNT_MASK) << BEFORE_SHIFT;
+
+        cell_keep_until(cell, now_ns + GATEWAYS_IDLE);
+        if (cell_swap(cell, &seen, pair_of(g, due | before | count)))
             return;
     }
 }

@@ -45,9 +45,12 @@ struct gateways {
 };
 void gateways_init(struct gateways *g, const struct region_header *h, const struct cells *cells,
                    struct str store);
-/* As last seen; 0: unknown. *is_due: it is this caller's turn to ask, and nobody else's for `every_ns`; NULL: it does not
- * want to. */
-uint64_t gateways_count(const struct gateways *g, uint64_t now_ns, uint64_t every_ns, bool *is_due);
+/* As last seen, this one included. */
+uint64_t gateways_count(const struct gateways *g);
+/* As many as there may be: some may have come since it was asked, and at first nothing is known. */
+uint64_t gateways_most(const struct gateways *g);
+/* True: it is this caller's turn to ask, and nobody else's for `every_ns`. */
+bool gateways_is_due(const struct gateways *g, uint64_t now_ns, uint64_t every_ns);
 void gateways_seen(const struct gateways *g, uint64_t count, uint64_t now_ns);
 
 #endif

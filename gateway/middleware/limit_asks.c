@@ -91,9 +91,8 @@ static bool send(struct ask *ask, int64_t want, uint64_t least, int64_t id)
 /* How many to ask for, for those who need so many now. */
 static uint64_t want_of(const struct ask *ask, uint64_t needed, uint64_t now_ns)
 {
-    uint64_t count = gateways_count(&ask->gateways, now_ns, ANNOUNCE_NS, NULL);
-
-    return shares_want(&ask->shares, ask->key, count, needed, now_ns, now_ns + ask->timeout_ns);
+    return shares_want(&ask->shares, ask->key, gateways_most(&ask->gateways), needed, now_ns,
+                       now_ns + ask->timeout_ns);
 }
 
 /* Those who came after the question was asked are asked for in their turn. */
@@ -239,12 +238,8 @@ void limit_asks_announce(struct limit_asks *a, struct redis_store *store,
     uint64_t now_ns = region_now(a->region, a->local->loop->now_ns);
     char text[NUMBER_TEXT_MAX];
     struct str args[] = { name, str_of(text, number_write_u64(text, ALIVE_NS / NS_PER_US)) };
-    bool is_due;
 
-    if (a->announcement.question.command)
-        return;
-    gateways_count(gateways, now_ns, ANNOUNCE_NS, &is_due);
-    if (!is_due)
+    if (a->announcement.question.command || !gateways_is_due(gateways, now_ns, ANNOUNCE_NS))
         return;
     a->announcement.gateways = *gateways;
     /* not taken: the next turn to ask comes soon */

@@ -255,7 +255,7 @@ static enum limit_outcome do_without(const struct limit_cluster *c, struct excha
     switch (c->on_failure) {
     case STORE_LOCAL_SHARE:
         h->source = LIMIT_FROM_PART;
-        h->part = part_for(gateways_count(&c->gateways, now_ns, 0, NULL));
+        h->part = part_for(gateways_count(&c->gateways));
         *d = limiter_take(&c->parts[h->part], key, (int32_t)cost, now_ns);
         return LIMIT_DECIDED;
     case STORE_LOCAL:
