@@ -105,7 +105,7 @@ struct seen_limit {
     const struct algorithm *algorithm;
     struct limit limit;
     struct limiter limiter;
-    bool can_look;
+    bool in_store, can_look;
 };
 
 static bool log_of(const struct view *v, struct str name, struct limit_log *log)
@@ -131,7 +131,8 @@ static bool look_at_limit(const struct view *v, const struct table_info *info, s
     if (s->id == 0 ||
         !limiter_read_meaning(word_peek(&words[LIMIT_MEANING]), &s->algorithm, &s->limit))
         return false;
-    s->can_look = cells_table_look(v->region, STR("gateway/limits"), &cells) &&
+    s->in_store = word_peek(&words[LIMIT_IN_STORE]) != 0;
+    s->can_look = !s->in_store && cells_table_look(v->region, STR("gateway/limits"), &cells) &&
                   (!s->algorithm->keeps_log || log_of(v, s->name, &log));
     if (s->can_look)
         s->can_look = !limiter_init_to_look(&s->limiter, v->header, &cells,
@@ -223,10 +224,11 @@ static void say_rows(struct view *v, const struct seen_limit *s)
 static void say_limit(struct view *v, const struct seen_limit *s)
 {
     struct str what = limit_top_describe(&v->arena, s->algorithm, &s->limit);
+    const char *where = s->in_store ? " in a store" : "";
 
     if (!v->wish->json) {
-        fprintf(v->out, "%.*s: %.*s\n%12s %12s %12s %12s %10s  %s\n", STR_ARGS(s->name),
-                STR_ARGS(what), "refused/s", "taken/s", "refused", "taken", "left", "key");
+        fprintf(v->out, "%.*s: %.*s%s\n%12s %12s %12s %12s %10s  %s\n", STR_ARGS(s->name),
+                STR_ARGS(what), where, "refused/s", "taken/s", "refused", "taken", "left", "key");
         say_rows(v, s);
         fputc('\n', v->out);
         return;
@@ -242,6 +244,8 @@ static void say_limit(struct view *v, const struct seen_limit *s)
     json_u64(&v->json, s->limit.per_ns / NS_PER_S);
     json_key(&v->json, STR("burst"));
     json_u64(&v->json, s->algorithm->at_once(&s->limit));
+    json_key(&v->json, STR("scope"));
+    json_string(&v->json, s->in_store ? STR("cluster") : STR("node"));
     json_key(&v->json, STR("keys"));
     json_array(&v->json);
     say_rows(v, s);

@@ -12,24 +12,34 @@ struct str limit_top_describe(struct arena *a, const struct algorithm *algorithm
     return str_format(a, "%s %.*s", algorithm->name, STR_ARGS(rate));
 }
 
+static struct str describe(const struct builder *b, const struct algorithm *a,
+                           const struct limit *limit, bool in_store)
+{
+    return str_format(b->arena, "%.*s%s", STR_ARGS(limit_top_describe(b->arena, a, limit)),
+                      in_store ? " in a store" : "");
+}
+
 /* Once a load, though a limit of the whole gateway is built with each service. */
 static void say_change(struct limit_top *t, struct builder *b, struct str name)
 {
     uint64_t was = word_peek(&t->words[LIMIT_MEANING]);
+    uint64_t was_in_store = word_peek(&t->words[LIMIT_IN_STORE]);
     uint64_t load = word_peek(&region_header(b->region)->reloads) + 1;
     const struct algorithm *before, *now;
     struct limit old, new;
 
-    if (was == 0 || was == t->meaning || word_peek(&t->words[LIMIT_NOTED]) == load)
+    if (was == 0 || (was == t->meaning && was_in_store == t->in_store) ||
+        word_peek(&t->words[LIMIT_NOTED]) == load)
         return;
     word_put(&t->words[LIMIT_NOTED], load);
     if (!limiter_read_meaning(was, &before, &old) || !limiter_read_meaning(t->meaning, &now, &new))
         return; /* of another binary */
     builder_warning(b, "the limit %.*s changes from %.*s to %.*s: %s", STR_ARGS(name),
-                    STR_ARGS(limit_top_describe(b->arena, before, &old)),
-                    STR_ARGS(limit_top_describe(b->arena, now, &new)),
-                    before == now ? "what its clients have used still counts"
-                                  : "its state starts afresh");
+                    STR_ARGS(describe(b, before, &old, was_in_store)),
+                    STR_ARGS(describe(b, now, &new, t->in_store)),
+                    before == now && was_in_store == t->in_store
+                        ? "what its clients have used still counts"
+                        : "its state starts afresh");
 }
 
 /* Plain words: whoever reads one of them while another changes shows an old limit for a moment. */
@@ -37,15 +47,17 @@ static void say_what_it_is(const struct limit_top *t)
 {
     word_put(&t->words[LIMIT_ID], t->id);
     word_put(&t->words[LIMIT_MEANING], t->meaning);
+    word_put(&t->words[LIMIT_IN_STORE], t->in_store);
 }
 
 const char *limit_top_build(struct limit_top *t, struct builder *b, struct str name,
-                            const struct limiter *l)
+                            const struct limiter *l, bool in_store)
 {
     *t = (struct limit_top){ .words = region_table(b->region, TABLE_LIMIT, name,
                                                    LIMIT_WORDS * sizeof(shared_word)),
                              .id = limiter_id(l),
-                             .meaning = limiter_meaning(l) };
+                             .meaning = limiter_meaning(l),
+                             .in_store = in_store };
     if (!t->words)
         return "there is no room in the shared memory for its name";
     if (b->role == BUILD_MASTER)

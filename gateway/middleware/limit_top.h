@@ -15,21 +15,25 @@
 
 /* In a table of kind TABLE_LIMIT, whose name is the limit's. */
 enum limit_word {
-    LIMIT_ID,      /* in the sketches; 0: nobody has used it yet */
-    LIMIT_MEANING, /* limiter_meaning */
-    LIMIT_NOTED,   /* master: the load that has told of a change, in words.reloads + 1 */
+    LIMIT_ID,       /* in the sketches; 0: nobody has used it yet */
+    LIMIT_MEANING,  /* limiter_meaning */
+    LIMIT_IN_STORE, /* 1: it is counted outside, and nobody here knows what is left */
+    LIMIT_NOTED,    /* master: the load that has told of a change, in words.reloads + 1 */
     LIMIT_WORDS = CACHE_LINE / sizeof(shared_word)
 };
 
 /* Const after the build. */
 struct limit_top {
     shared_word *words;
-    uint64_t id, meaning;
+    uint64_t id, meaning, in_store;
 };
 
-/* NULL, or why it cannot be, for people. `name` is that of the state. The master says what a change does to the state. */
+/* name      of the state
+ * in_store  it is not counted by `l` but outside
+ * returns   NULL, or why it cannot be, for people
+ * The master says what a change does to the state. */
 const char *limit_top_build(struct limit_top *t, struct builder *b, struct str name,
-                            const struct limiter *l) MUST_USE;
+                            const struct limiter *l, bool in_store) MUST_USE;
 
 /* "token_bucket 100/s burst 200" */
 struct str limit_top_describe(struct arena *a, const struct algorithm *algorithm,

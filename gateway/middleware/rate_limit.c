@@ -275,7 +275,8 @@ static bool make_part(struct part *p, const struct rate_limit *r, struct builder
     const char *why = make_limiter(p, r, b, s);
 
     if (!why)
-        why = limit_top_build(&p->top, b, state_name(b, &r->key), &p->limiter);
+        why = limit_top_build(&p->top, b, state_name(b, &r->key), &p->limiter,
+                              s->scope == LIMIT_CLUSTER);
     if (why)
         return builder_problem(b, "rate: %s", why);
     p->answer = (struct limit_answer){ .status = (unsigned)s->status,

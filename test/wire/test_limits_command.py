@@ -8,6 +8,7 @@ import pytest
 
 from stage.client import Client
 from stage.gateway import binary, wait_until
+from stage.ports import free_port
 
 HOUR = {"rate": "6/h", "burst": 3}                       # nothing comes back while a test runs
 
@@ -200,6 +201,21 @@ def test_a_reload_says_what_becomes_of_the_state(stage):
     gw.hup()                                             # nothing has changed
     gw.reload(**{**gw.config, "errors": {"format": "text"}})
     assert said == gw.stderr().count("the limit u/rate_limit changes") == 2
+
+
+def test_of_a_limit_in_a_store_nobody_here_knows_what_is_left(stage):
+    store = {"stores": {"redis": {"main": {"urls": [f"127.0.0.1:{free_port()}"]}}}}
+    gw = limited(stage, **store)
+    gw.get("/")
+    limit = {**HOUR, "scope": "cluster", "store": "redis:main", "on_store_failure": "allow"}
+    gw.reload(**{**gw.config, **store, "middleware_config": {"rate_limit": limit}})
+    gw.wait_stderr(r"the limit u/rate_limit changes from token_bucket 6/h burst 3 to token_bucket 6/h burst 3 in a store: "
+                   r"its state starts afresh")
+    gw.get("/")
+    shown = limits(stage, gw)["u/rate_limit"]
+    assert shown["scope"] == "cluster" and shown["keys"][0]["taken"] == 2 and "left" not in shown["keys"][0]
+    row, = [line for line in stage.sluice("limits", gw.config_path).stdout.splitlines() if "127.0.0.1" in line]
+    assert row.split()[-2:] == ["-", "127.0.0.1"]
 
 
 def test_a_limit_of_the_whole_gateway_is_told_of_once(stage):
