@@ -54,10 +54,23 @@ static size_t my_way(const struct places_group *g, uint64_t key)
     return free_one;
 }
 
-struct places_view places_look(const struct places *p, uint32_t seat, uint64_t key)
+enum call { NOT_CALLED, COMING, LATE /* it may never come */ };
+
+static enum call call_of(const struct places *p, uint32_t seat, uint64_t key, uint64_t now_ns)
 {
-    struct places_view v = { .next = SEAT_NONE, .next_was_called = true };
+    /* relaxed: who goes first is a matter of fairness only */
+    uint64_t called_ns = word_peek(&p->shared->seat[seat].called_ns);
+
+    if (!(word_peek(&p->shared->seat[seat].calls) & call_bit(key)))
+        return NOT_CALLED;
+    return now_ns > called_ns && now_ns - called_ns > PLACES_PATIENCE_NS ? LATE : COMING;
+}
+
+struct places_view places_look(const struct places *p, uint32_t seat, uint64_t key, uint64_t now_ns)
+{
+    struct places_view v = { .next = SEAT_NONE };
     uint64_t oldest_ns = UINT64_MAX;
+    enum call next_was = LATE;
 
     /* seq_cst: whoever sits down after this look adds after it, and sees us */
     for (uint32_t s = 0, high = seats_high(p->seats); s < high; s++) {
@@ -65,7 +78,7 @@ struct places_view places_look(const struct places *p, uint32_t seat, uint64_t k
 
         for (size_t i = 0; i < PLACES_WAYS; i++) {
             uint64_t way = word_see(&g->way[i]), since_ns;
-            bool was_called;
+            enum call was;
 
             if (!is_of(way, key))
                 continue;
@@ -73,15 +86,17 @@ struct places_view places_look(const struct places *p, uint32_t seat, uint64_t k
             v.waiting += WAITING(way);
             if (WAITING(way) == 0)
                 continue;
-            /* relaxed: who goes first is a matter of fairness only */
-            since_ns = word_peek(&g->since_ns[i]);
-            was_called = s != seat && word_peek(&p->shared->seat[s].calls) & call_bit(key);
-            if (v.next != SEAT_NONE && (was_called > v.next_was_called ||
-                                        (was_called == v.next_was_called && since_ns >= oldest_ns)))
+            was = s == seat ? NOT_CALLED : call_of(p, s, key, now_ns);
+            if (was == COMING) {
+                v.promised++;
+                continue;
+            }
+            since_ns = word_peek(&g->since_ns[i]); /* relaxed: as above */
+            if (was > next_was || (was == next_was && since_ns >= oldest_ns))
                 continue;
             v.next = s;
-            v.next_was_called = was_called;
             oldest_ns = since_ns;
+            next_was = was;
         }
     }
     return v;
@@ -132,7 +147,7 @@ static enum places_result claim(const struct places *p, uint32_t seat, uint64_t 
     }
     for (unsigned tries = 0; tries < TRIES; tries++) {
         uint64_t mine = mark_of(key) | (word_peek(&g->way[i]) & COUNTS);
-        struct places_view v = places_look(p, seat, key);
+        struct places_view v = places_look(p, seat, key, now_ns);
 
         /* Not needed to be right, but who is refused anyway must not push out others by a number that it takes back. */
         if (!is_worth_trying(claim, &v, most))
@@ -143,7 +158,7 @@ static enum places_result claim(const struct places *p, uint32_t seat, uint64_t 
         word_show(&g->way[i], claim == CLAIM_NEWCOMER ? mine + ONE_TAKEN
                               : claim == CLAIM_LINE   ? mine + ONE_WAITING
                                                       : mine + ONE_TAKEN - ONE_WAITING);
-        v = places_look(p, seat, key);
+        v = places_look(p, seat, key, now_ns);
         if (!is_too_much(claim, &v, most))
             return PLACES_GOT;
         word_show(&g->way[i], mine);
@@ -211,9 +226,12 @@ void places_give(const struct places *p, uint32_t seat, uint64_t key)
 
 /* ---- calling ---------------------------------------------------------------------------------- */
 
-void places_call(const struct places *p, const struct bells *bells, uint32_t to, uint64_t key)
+void places_call(const struct places *p, const struct bells *bells, uint32_t to, uint64_t key,
+                 uint64_t now_ns)
 {
     CHECK(to < SEATS_MAX);
+    if (word_peek(&p->shared->seat[to].calls) == 0)
+        word_put(&p->shared->seat[to].called_ns, now_ns);
     word_set_bits(&p->shared->seat[to].calls, call_bit(key));
     /* rung although the bit may be set already: whoever set it may have been killed before it rang */
     if (bells)

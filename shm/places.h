@@ -8,8 +8,9 @@
  * of two that race at least one sees the other. What a dead process had is a column, which the master clears.
  *
  * Who waits tells since when its first one waits. Who gives a place back looks who has waited longest and calls that
- * one: one place, one process woken. A called seat that has not come yet is passed over for the next in line, so
- * that one that hangs holds up nobody; a call that is lost with its caller costs the waiter its timeout.
+ * one: one place, one process woken, and the place is promised to it. A promise holds for PLACES_PATIENCE_NS; who has
+ * not come by then is passed over, so that one that hangs holds up nobody. A call that is lost with its caller costs the
+ * waiter its timeout.
  */
 #ifndef SHM_PLACES_H
 #define SHM_PLACES_H
@@ -18,9 +19,10 @@
 #include "shm/region.h"
 #include "shm/seats.h"
 
-#define PLACES_GROUPS 4096
-#define PLACES_WAYS   8     /* keys of one group that one process can have at a time */
-#define PLACES_MOST   65000 /* of one key; also of those that wait */
+#define PLACES_GROUPS      4096
+#define PLACES_WAYS        8     /* keys of one group that one process can have at a time */
+#define PLACES_MOST        65000 /* of one key; also of those that wait */
+#define PLACES_PATIENCE_NS UINT64_C(10000000)
 
 struct places_group {
     _Alignas(CACHE_LINE) shared_word way[PLACES_WAYS]; /* key:32 waiting:16 taken:16 */
@@ -31,6 +33,7 @@ struct places_shared {
     _Alignas(CACHE_LINE) shared_word full; /* times that a key found no free way */
     struct {
         _Alignas(CACHE_LINE) shared_word calls; /* a bit for some of the groups: come and look */
+        shared_word called_ns;                  /* … since then, if there are any */
     } seat[SEATS_MAX];
     struct places_group group[SEATS_MAX][PLACES_GROUPS];
 };
@@ -50,8 +53,8 @@ enum places_result {
 /* Of one key, at about one moment. */
 struct places_view {
     uint64_t taken, waiting;
-    uint32_t next; /* the seat whose turn it is when there is a place; SEAT_NONE: nobody waits */
-    bool next_was_called; /* and has not come yet: nor have all others that wait */
+    uint64_t promised; /* places for those who were called and are coming */
+    uint32_t next;     /* whose turn it is when there is one more; SEAT_NONE: nobody's */
 };
 
 /* The table: made within a load, found otherwise; the seats' table must be there. False as region_table. */
@@ -74,11 +77,13 @@ void places_first_since(const struct places *p, uint32_t seat, uint64_t key, uin
 /* Give one back that was taken. */
 void places_give(const struct places *p, uint32_t seat, uint64_t key);
 
-/* For `seat`, which needs not be called itself. */
-struct places_view places_look(const struct places *p, uint32_t seat, uint64_t key);
+/* As `seat` sees it, which needs not be called itself. Times as of clock_now_ns(). */
+struct places_view places_look(const struct places *p, uint32_t seat, uint64_t key,
+                               uint64_t now_ns);
 
 /* There is a place of `key` for `to`: have it come and look. */
-void places_call(const struct places *p, const struct bells *bells, uint32_t to, uint64_t key);
+void places_call(const struct places *p, const struct bells *bells, uint32_t to, uint64_t key,
+                 uint64_t now_ns);
 /* Called: take the calls. Then serve every key for which places_is_called. */
 uint64_t places_calls(const struct places *p, uint32_t seat);
 bool places_is_called(uint64_t calls, uint64_t key);

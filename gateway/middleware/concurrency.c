@@ -330,7 +330,7 @@ static void tell(const struct exchange *x, const struct concurrency *c, const st
         .begun_ns = region_now(c->region, r->sent_ns),
         .now_ns = region_now(c->region, now_ns),
         .latency_ns = end_ns - r->sent_ns,
-        .in_flight = places_look(&c->places, x->local->seat, s->key).taken,
+        .in_flight = places_look(&c->places, x->local->seat, s->key, now_ns).taken,
         .failed = late,
     };
     gradient_tell(&c->most.gradient, c->most.measure, &a);

@@ -128,12 +128,12 @@ void limit_line_serve(struct local *l, const struct places *p, uint64_t key,
 {
     struct limit_line *line = find(l, key);
     uint64_t max = limit_most_now(line ? &line->most : most);
-    uint64_t promised = 0; /* places that somebody was called for */
+    uint32_t late = SEAT_NONE;
 
     for (;;) {
-        struct places_view v = places_look(p, l->seat, key);
+        struct places_view v = places_look(p, l->seat, key, l->loop->now_ns);
 
-        if (v.waiting == 0 || v.taken + promised >= max)
+        if (v.next == SEAT_NONE || v.taken + v.promised >= max)
             return;
         if (v.next == l->seat) {
             if (!line || !advance(line, max))
@@ -142,10 +142,10 @@ void limit_line_serve(struct local *l, const struct places *p, uint64_t key,
                 line = NULL;
             continue;
         }
-        if (promised && v.next_was_called) /* all who wait elsewhere know */
+        places_call(p, l->bells, v.next, key, l->loop->now_ns);
+        if (v.next == late) /* it does not come, and nobody else is there */
             return;
-        places_call(p, l->bells, v.next, key);
-        promised++;
+        late = v.next;
     }
 }
 

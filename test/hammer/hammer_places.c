@@ -47,10 +47,11 @@ static void stay(struct work *w, unsigned actor, unsigned k, struct random *rand
 /* What limit_line.c does with what has become free. */
 static void pass_on(struct work *w, uint32_t seat, uint64_t key)
 {
-    struct places_view v = places_look(&w->places, seat, key);
+    uint64_t now_ns = clock_now_ns();
+    struct places_view v = places_look(&w->places, seat, key, now_ns);
 
-    if (v.waiting > 0 && v.taken < PLACES && v.next != seat)
-        places_call(&w->places, w->bells, v.next, key);
+    if (v.next != SEAT_NONE && v.next != seat && v.taken + v.promised < PLACES)
+        places_call(&w->places, w->bells, v.next, key, now_ns);
 }
 
 static void wait_turn(struct work *w, unsigned actor, uint32_t seat, uint64_t key)
@@ -96,7 +97,8 @@ static void act(struct hammer *h, unsigned actor, struct random *random)
                 wait_turn(w, actor, seat, key);
         }
         HAMMER_CHECK(r != PLACES_FULL, "two keys are too many");
-        HAMMER_CHECK(places_look(&w->places, seat, key).taken <= ACTORS + PLACES, "a sum is wrong");
+        HAMMER_CHECK(places_look(&w->places, seat, key, clock_now_ns()).taken <= ACTORS + PLACES,
+                     "a sum is wrong");
         if (r == PLACES_NONE) {
             word_add_own(&w->refused[actor], 1);
             continue;
@@ -147,7 +149,7 @@ int main(int argc, char **argv)
     w.h.died = died;
     hammer_run(&w.h);
     for (unsigned k = 0; k < KEYS; k++) {
-        struct places_view v = places_look(&w.places, 0, key_of(k));
+        struct places_view v = places_look(&w.places, 0, key_of(k), clock_now_ns());
 
         HAMMER_CHECK(v.taken == 0 && v.waiting == 0, "%llu are still taken, %llu wait",
                      (unsigned long long)v.taken, (unsigned long long)v.waiting);

@@ -4,6 +4,7 @@
 #include "shm/places.h"
 #include "test/unit/shm/fresh.h"
 
+#define NOW   (100 * NS_PER_S)
 #define KEY   UINT64_C(0x123456789abcdef0)
 #define OTHER UINT64_C(0x9999999900000007)
 
@@ -52,7 +53,7 @@ START_TEST(test_all_together_have_at_most_the_maximum)
         take(i % 2 ? a : b, KEY, 5);
     ck_assert_int_eq(places_take(&places, a, KEY, 5), PLACES_NONE);
     ck_assert_int_eq(places_take(&places, c, KEY, 5), PLACES_NONE);
-    ck_assert_uint_eq(places_look(&places, c, KEY).taken, 5);
+    ck_assert_uint_eq(places_look(&places, c, KEY, NOW).taken, 5);
     places_give(&places, b, KEY);
     take(c, KEY, 5);
     ck_assert_int_eq(places_take(&places, b, KEY, 5), PLACES_NONE);
@@ -111,7 +112,7 @@ START_TEST(test_as_many_may_wait_as_told_over_all)
         ck_assert_int_eq(places_wait(&places, i % 2 ? a : b, KEY, 4, 1), PLACES_GOT);
     ck_assert_int_eq(places_wait(&places, a, KEY, 4, 1), PLACES_NONE);
     ck_assert_int_eq(places_wait(&places, c, KEY, 4, 1), PLACES_NONE);
-    ck_assert_uint_eq(places_look(&places, c, KEY).waiting, 4);
+    ck_assert_uint_eq(places_look(&places, c, KEY, NOW).waiting, 4);
     places_leave(&places, b, KEY);
     ck_assert_int_eq(places_wait(&places, c, KEY, 4, 1), PLACES_GOT);
 }
@@ -127,8 +128,8 @@ START_TEST(test_a_newcomer_does_not_pass_those_who_wait)
     places_give(&places, a, KEY);
     take(a, KEY, 2); /* there is one for each */
     ck_assert(places_advance(&places, b, KEY, 2));
-    ck_assert_uint_eq(places_look(&places, a, KEY).waiting, 0);
-    ck_assert_uint_eq(places_look(&places, a, KEY).taken, 2);
+    ck_assert_uint_eq(places_look(&places, a, KEY, NOW).waiting, 0);
+    ck_assert_uint_eq(places_look(&places, a, KEY, NOW).taken, 2);
 }
 END_TEST
 
@@ -137,7 +138,7 @@ START_TEST(test_who_waits_advances_only_to_a_free_place)
     take(a, KEY, 1);
     wait_since(b, KEY, 1);
     ck_assert(!places_advance(&places, b, KEY, 1));
-    ck_assert_uint_eq(places_look(&places, a, KEY).waiting, 1);
+    ck_assert_uint_eq(places_look(&places, a, KEY, NOW).waiting, 1);
     places_give(&places, a, KEY);
     ck_assert(places_advance(&places, b, KEY, 1));
     ck_assert_int_eq(places_take(&places, a, KEY, 1), PLACES_NONE);
@@ -147,41 +148,68 @@ END_TEST
 START_TEST(test_the_turn_is_of_who_has_waited_longest)
 {
     take(a, KEY, 1);
-    ck_assert_uint_eq(places_look(&places, a, KEY).next, SEAT_NONE);
+    ck_assert_uint_eq(places_look(&places, a, KEY, NOW).next, SEAT_NONE);
     wait_since(c, KEY, 30);
     wait_since(a, KEY, 20);
     wait_since(b, KEY, 10);
     wait_since(b, KEY, 40); /* its first one has waited since 10 */
-    ck_assert_uint_eq(places_look(&places, a, KEY).next, b);
+    ck_assert_uint_eq(places_look(&places, a, KEY, NOW).next, b);
     places_leave(&places, b, KEY);
     places_first_since(&places, b, KEY, 40);
-    ck_assert_uint_eq(places_look(&places, b, KEY).next, a);
+    ck_assert_uint_eq(places_look(&places, b, KEY, NOW).next, a);
     places_leave(&places, a, KEY);
-    ck_assert_uint_eq(places_look(&places, c, KEY).next, c);
+    ck_assert_uint_eq(places_look(&places, c, KEY, NOW).next, c);
     places_leave(&places, c, KEY);
-    ck_assert_uint_eq(places_look(&places, c, KEY).next, b);
+    ck_assert_uint_eq(places_look(&places, c, KEY, NOW).next, b);
 }
 END_TEST
 
-START_TEST(test_who_was_called_and_has_not_come_is_passed_over)
+START_TEST(test_who_is_called_is_promised_the_place_for_a_while)
 {
     struct bells *bells = bells_new();
+    struct places_view v;
 
     take(a, KEY, 1);
     wait_since(b, KEY, 10);
     wait_since(c, KEY, 20);
-    places_call(&places, bells, b, KEY);
+    places_call(&places, bells, b, KEY, NOW);
     ck_assert(is_rung(bells, b) && !is_rung(bells, c));
-    ck_assert_uint_eq(places_look(&places, a, KEY).next, c);
-    places_call(&places, bells, c, KEY);
-    ck_assert_uint_eq(places_look(&places, a, KEY).next, b); /* better twice than nobody */
-    ck_assert(places_look(&places, a, KEY).next_was_called);
-    ck_assert_uint_eq(places_look(&places, b, KEY).next, b);
+    v = places_look(&places, a, KEY, NOW + PLACES_PATIENCE_NS);
+    ck_assert_uint_eq(v.promised, 1);
+    ck_assert_uint_eq(v.next, c);
+    ck_assert_uint_eq(places_look(&places, b, KEY, NOW).next, b); /* it is there */
+    places_call(&places, bells, c, KEY, NOW);
+    v = places_look(&places, a, KEY, NOW + PLACES_PATIENCE_NS);
+    ck_assert_uint_eq(v.promised, 2);
+    ck_assert_uint_eq(v.next, SEAT_NONE);
     ck_assert(places_is_called(places_calls(&places, b), KEY));
     ck_assert_uint_eq(places_calls(&places, b), 0);
-    ck_assert_uint_eq(places_look(&places, a, KEY).next, b);
-    ck_assert(!places_look(&places, a, KEY).next_was_called);
+    v = places_look(&places, a, KEY, NOW + PLACES_PATIENCE_NS);
+    ck_assert_uint_eq(v.promised, 1);
+    ck_assert_uint_eq(v.next, b);
     bells_free(bells);
+}
+END_TEST
+
+START_TEST(test_who_does_not_come_is_passed_over)
+{
+    uint64_t late = NOW + PLACES_PATIENCE_NS + 1;
+    struct places_view v;
+
+    take(a, KEY, 1);
+    wait_since(b, KEY, 10);
+    places_call(&places, NULL, b, KEY, NOW);
+    v = places_look(&places, a, KEY, late);
+    ck_assert_uint_eq(v.promised, 0);
+    ck_assert_uint_eq(v.next, b); /* better twice than nobody */
+    places_call(&places, NULL, b, KEY, late);
+    wait_since(c, KEY, 20);
+    ck_assert_uint_eq(places_look(&places, a, KEY, late).next, c);
+    ck_assert_uint_eq(places_look(&places, a, KEY, late).promised, 0); /* it is late still */
+    (void)places_calls(&places, b);
+    ck_assert_uint_eq(places_look(&places, a, KEY, late).next, b);
+    places_call(&places, NULL, b, KEY, late);
+    ck_assert_uint_eq(places_look(&places, a, KEY, late).promised, 1);
 }
 END_TEST
 
@@ -196,16 +224,16 @@ START_TEST(test_what_a_dead_process_had_is_free)
     }
     take(b, KEY, 5);
     wait_since(a, KEY, 1);
-    places_call(&places, NULL, a, KEY);
+    places_call(&places, NULL, a, KEY, NOW);
     wait_since(c, KEY, 2);
     seat = seats_retire(seats, 100);
     ck_assert_uint_eq(seat, a);
     places_retire_seat(region, seat);
     places_call_all(region, bells);
     seats_free(seats, seat);
-    ck_assert_uint_eq(places_look(&places, b, KEY).taken, 1);
-    ck_assert_uint_eq(places_look(&places, b, KEY).waiting, 1);
-    ck_assert_uint_eq(places_look(&places, b, OTHER).taken, 0);
+    ck_assert_uint_eq(places_look(&places, b, KEY, NOW).taken, 1);
+    ck_assert_uint_eq(places_look(&places, b, KEY, NOW).waiting, 1);
+    ck_assert_uint_eq(places_look(&places, b, OTHER, NOW).taken, 0);
     ck_assert_uint_eq(places_calls(&places, a), 0);
     ck_assert(is_rung(bells, b) && is_rung(bells, c) && !is_rung(bells, a));
     ck_assert(places_is_called(places_calls(&places, c), KEY));
@@ -221,8 +249,8 @@ START_TEST(test_the_most_that_may_be_fits)
         MUST(places_wait(&places, a, KEY, PLACES_MOST, 1) == PLACES_GOT);
     ck_assert_int_eq(places_take(&places, a, KEY, PLACES_MOST), PLACES_NONE);
     ck_assert_int_eq(places_wait(&places, a, KEY, PLACES_MOST, 1), PLACES_NONE);
-    ck_assert_uint_eq(places_look(&places, b, KEY).taken, PLACES_MOST);
-    ck_assert_uint_eq(places_look(&places, b, KEY).waiting, PLACES_MOST);
+    ck_assert_uint_eq(places_look(&places, b, KEY, NOW).taken, PLACES_MOST);
+    ck_assert_uint_eq(places_look(&places, b, KEY, NOW).waiting, PLACES_MOST);
 }
 END_TEST
 
@@ -240,7 +268,8 @@ int main(void)
     tcase_add_test(t, test_a_newcomer_does_not_pass_those_who_wait);
     tcase_add_test(t, test_who_waits_advances_only_to_a_free_place);
     tcase_add_test(t, test_the_turn_is_of_who_has_waited_longest);
-    tcase_add_test(t, test_who_was_called_and_has_not_come_is_passed_over);
+    tcase_add_test(t, test_who_is_called_is_promised_the_place_for_a_while);
+    tcase_add_test(t, test_who_does_not_come_is_passed_over);
     tcase_add_test(t, test_what_a_dead_process_had_is_free);
     tcase_add_test(t, test_the_most_that_may_be_fits);
     suite_add_tcase(s, t);

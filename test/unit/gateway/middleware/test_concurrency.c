@@ -1,0 +1,508 @@
+/* Places and lines of two workers, who live here in one process and hear each other's bells when the test lets them. */
+#include <check.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "by_hand.h"
+#include "gateway/base/number.h"
+#include "gateway/exchange/handler.h"
+#include "gateway/middleware/limit_line.h"
+#include "shm/bell.h"
+#include "shm/holds.h"
+
+extern const struct middleware concurrency_middleware;
+
+struct play {
+    struct stage s;
+    struct bells *bells;
+    struct seats_shared *seats;
+    struct local workers[2];
+    struct loop loops[2];
+    struct holds now;
+    uint64_t now_ns; /* the play's clock, an hour ahead: by the loops' own no timer is ever due */
+};
+
+/* ---- the stage -------------------------------------------------------------------------------- */
+
+static void started(struct exchange *x)
+{
+    x->handler_runs = true; /* and nothing more: it is there until it ends */
+}
+
+static const struct handler handler = { .name = "by hand", .start = started };
+
+static void play_begin(struct play *p, const char *yaml)
+{
+    stage_begin(&p->s);
+    p->bells = bells_new();
+    p->seats = seats_table(p->s.region);
+    p->now_ns = p->s.loop.now_ns + 3600 * NS_PER_S;
+    for (int i = 0; i < 2; i++) {
+        loop_init(&p->loops[i]);
+        p->workers[i] = p->s.local;
+        p->workers[i].loop = &p->loops[i];
+        p->workers[i].bells = p->bells;
+        p->workers[i].seat = seats_claim(p->seats, 100 + i, SEAT_WORKER, (uint32_t)i, 1, 1);
+    }
+    ck_assert(stage_step(&p->s, &concurrency_middleware, "u", yaml));
+    ck_assert(holds_table(p->s.region, STR("concurrency/u/concurrency"), 2, &p->now));
+}
+
+static void play_end(struct play *p)
+{
+    ck_assert_uint_eq(holds_sum(&p->now, 0), 0);
+    ck_assert_uint_eq(holds_sum(&p->now, 1), 0);
+    for (int i = 0; i < 2; i++) {
+        loop_turn(&p->loops[i], 0);
+        limit_lines_end(&p->workers[i]);
+        ck_assert_uint_eq(p->loops[i].timers.count, 0);
+        loop_end(&p->loops[i]);
+    }
+    bells_free(p->bells);
+    stage_end(&p->s);
+}
+
+/* A request comes to a worker, a moment after the one before. */
+static enum verdict come(struct play *p, struct act *a, int worker)
+{
+    act_begin(a, &p->s, "192.0.2.1");
+    a->x.local = &p->workers[worker];
+    a->route.handler = &handler;
+    p->loops[worker].now_ns = ++p->now_ns;
+    return act_request(a);
+}
+
+/* It is over, whatever it did: as exchange.c ends it. */
+static void leave(struct act *a)
+{
+    waiter_cancel(&a->frame.waiter);
+    act_end(a);
+}
+
+static bool is_served(const struct act *a)
+{
+    return a->x.handler_runs;
+}
+
+static void turn(struct play *p, int worker)
+{
+    loop_turn(&p->loops[worker], 0);
+    p->loops[worker].now_ns = p->now_ns;
+}
+
+/* The worker's loop finds its bell rung; false: it was not. */
+static bool hear(struct play *p, int worker)
+{
+    uint32_t seat = p->workers[worker].seat;
+    struct pollfd f = { .fd = bells_fd(p->bells, seat), .events = POLLIN };
+
+    if (poll(&f, 1, 0) != 1)
+        return false;
+    bells_hush(p->bells, seat);
+    limit_lines_called(&p->workers[worker]);
+    turn(p, worker);
+    return true;
+}
+
+static void pass_ms(struct play *p, int worker, uint64_t ms)
+{
+    p->now_ns += ms * NS_PER_MS;
+    p->loops[worker].now_ns = p->now_ns;
+    timers_run(&p->loops[worker].timers, p->now_ns);
+    turn(p, worker);
+}
+
+static uint64_t running(const struct play *p)
+{
+    return holds_sum(&p->now, 0);
+}
+
+static uint64_t waiting(const struct play *p)
+{
+    return holds_sum(&p->now, 1);
+}
+
+/* ---- tests ------------------------------------------------------------------------------------ */
+
+START_TEST(test_so_many_at_once_over_all_workers)
+{
+    struct play p;
+    struct act a[5];
+
+    play_begin(&p, "{max: 3}");
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(come(&p, &a[i], i % 2), NEXT);
+    ck_assert_uint_eq(running(&p), 3);
+    for (int i = 3; i < 5; i++) {
+        ck_assert_int_eq(come(&p, &a[i], i % 2), REPLIED);
+        ck_assert_uint_eq(a[i].x.resp.status, 503);
+        ck_assert_int_eq(a[i].x.reason, REASON_CONCURRENCY_LIMITED);
+        ck_assert_str_eq(act_answer(&a[i], "Retry-After"), "1");
+        leave(&a[i]);
+    }
+    ck_assert_uint_eq(counted(&p.s, FAMILY_CONCURRENCY_REFUSED), 2);
+    leave(&a[1]);
+    ck_assert_int_eq(come(&p, &a[1], 0), NEXT);
+    for (int i = 0; i < 3; i++)
+        leave(&a[i]);
+    play_end(&p);
+}
+END_TEST
+
+START_TEST(test_who_waits_is_served_where_it_waits_in_its_turn_and_with_an_empty_stack)
+{
+    struct play p;
+    struct act a[4];
+
+    play_begin(&p, "{max: 1, queue: 10}");
+    ck_assert_int_eq(come(&p, &a[0], 0), NEXT);
+    for (int i = 1; i < 4; i++)
+        ck_assert_int_eq(come(&p, &a[i], 0), WAIT);
+    ck_assert_uint_eq(waiting(&p), 3);
+    for (int i = 0; i < 3; i++) {
+        leave(&a[i]);
+        ck_assert(!is_served(&a[i + 1])); /* waking is never immediate */
+        turn(&p, 0);
+        ck_assert(is_served(&a[i + 1]));
+        ck_assert_uint_eq(running(&p), 1);
+        ck_assert_uint_eq(waiting(&p), (uint64_t)(2 - i));
+    }
+    leave(&a[3]);
+    play_end(&p);
+}
+END_TEST
+
+/* In whatever worker a place becomes free. */
+START_TEST(test_over_all_workers_who_has_waited_longest_goes_first)
+{
+    struct play p;
+    struct act a[9];
+    int where[9] = { _i & 1 };
+
+    play_begin(&p, "{max: 1, queue: 10}");
+    ck_assert_int_eq(come(&p, &a[0], where[0]), NEXT);
+    for (int i = 1; i < 9; i++) {
+        where[i] = _i >> (i % 8) & 1;
+        ck_assert_int_eq(come(&p, &a[i], where[i]), WAIT);
+    }
+    for (int i = 0; i < 8; i++) {
+        leave(&a[i]);
+        turn(&p, where[i]);
+        ck_assert_int_eq(hear(&p, !where[i]), where[i + 1] != where[i]); /* nobody else is woken */
+        ck_assert(!hear(&p, where[i]));
+        for (int n = i + 1; n < 9; n++)
+            ck_assert_int_eq(is_served(&a[n]), n == i + 1);
+    }
+    leave(&a[8]);
+    play_end(&p);
+}
+END_TEST
+
+START_TEST(test_a_newcomer_elsewhere_does_not_take_the_place_of_who_is_called)
+{
+    struct play p;
+    struct act first, waits, newcomer;
+
+    play_begin(&p, "{max: 1, queue: 10}");
+    ck_assert_int_eq(come(&p, &first, 0), NEXT);
+    ck_assert_int_eq(come(&p, &waits, 1), WAIT);
+    leave(&first);
+    ck_assert_int_eq(come(&p, &newcomer, 0), WAIT);
+    ck_assert(hear(&p, 1) && is_served(&waits) && !is_served(&newcomer));
+    leave(&waits);
+    ck_assert(hear(&p, 0) && is_served(&newcomer));
+    leave(&newcomer);
+    play_end(&p);
+}
+END_TEST
+
+START_TEST(test_a_call_that_nobody_hears_costs_a_look)
+{
+    struct play p;
+    struct act first, waits;
+
+    play_begin(&p, "{max: 1, queue: 10}");
+    ck_assert_int_eq(come(&p, &first, 0), NEXT);
+    ck_assert_int_eq(come(&p, &waits, 1), WAIT);
+    region_commit(p.s.region);
+    /* its worker dies with the place, and nobody is called */
+    places_retire_seat(p.s.region, p.workers[0].seat);
+    holds_retire_seat(p.s.region, p.workers[0].seat);
+    pass_ms(&p, 1, 49);
+    ck_assert(!is_served(&waits));
+    pass_ms(&p, 1, 2);
+    ck_assert(is_served(&waits));
+    leave(&waits);
+    free(first.frame.state); /* its worker ends nothing any more */
+    arena_free(&first.x.arena);
+    play_end(&p);
+}
+END_TEST
+
+START_TEST(test_who_hangs_is_passed_over)
+{
+    struct play p;
+    struct act a[4];
+
+    play_begin(&p, "{max: 1, queue: 10}");
+    ck_assert_int_eq(come(&p, &a[0], 0), NEXT);
+    ck_assert_int_eq(come(&p, &a[1], 1), WAIT); /* and from here on its worker does not turn */
+    ck_assert_int_eq(come(&p, &a[2], 0), WAIT);
+    ck_assert_int_eq(come(&p, &a[3], 0), WAIT);
+    leave(&a[0]); /* calls the other one, which does not come … */
+    turn(&p, 0);
+    ck_assert(!is_served(&a[2]));
+    pass_ms(&p, 0, 51); /* … so ours takes the place after a while */
+    ck_assert(is_served(&a[2]));
+    leave(&a[2]);
+    turn(&p, 0);
+    ck_assert(is_served(&a[3])); /* and from then on at once */
+    leave(&a[3]);
+    ck_assert(hear(&p, 1) && is_served(&a[1]));
+    leave(&a[1]);
+    play_end(&p);
+}
+END_TEST
+
+START_TEST(test_who_leaves_after_being_called_passes_it_on)
+{
+    struct play p;
+    struct act first, leaves, next;
+
+    play_begin(&p, "{max: 1, queue: 10}");
+    ck_assert_int_eq(come(&p, &first, 0), NEXT);
+    ck_assert_int_eq(come(&p, &leaves, 1), WAIT);
+    ck_assert_int_eq(come(&p, &next, 0), WAIT);
+    leave(&first);
+    leave(&leaves); /* before it has heard */
+    ck_assert(hear(&p, 0) && is_served(&next));
+    leave(&next);
+    play_end(&p);
+}
+END_TEST
+
+START_TEST(test_who_leaves_with_a_place_before_it_was_woken_gives_it_on)
+{
+    struct play p;
+    struct act first, leaves, next;
+
+    play_begin(&p, "{max: 1, queue: 10}");
+    ck_assert_int_eq(come(&p, &first, 0), NEXT);
+    ck_assert_int_eq(come(&p, &leaves, 0), WAIT);
+    ck_assert_int_eq(come(&p, &next, 0), WAIT);
+    leave(&first); /* `leaves` has the place now and does not know it */
+    leave(&leaves);
+    turn(&p, 0);
+    ck_assert(!is_served(&leaves) && is_served(&next));
+    leave(&next);
+    play_end(&p);
+}
+END_TEST
+
+START_TEST(test_a_place_that_comes_as_the_time_runs_out_is_taken)
+{
+    struct play p;
+    struct act first, waits;
+
+    play_begin(&p, "{max: 1, queue: 10, queue_timeout: 100ms}");
+    ck_assert_int_eq(come(&p, &first, 0), NEXT);
+    ck_assert_int_eq(come(&p, &waits, 0), WAIT);
+    p.now_ns += 101 * NS_PER_MS;
+    timers_run(&p.loops[0].timers, p.now_ns);
+    leave(&first); /* in the same turn */
+    turn(&p, 0);
+    ck_assert(is_served(&waits));
+    ck_assert_uint_eq(running(&p), 1);
+    leave(&waits);
+    play_end(&p);
+}
+END_TEST
+
+START_TEST(test_only_so_many_wait)
+{
+    struct play p;
+    struct act a[5];
+
+    play_begin(&p, "{max: 1, queue: 2}");
+    ck_assert_int_eq(come(&p, &a[0], 0), NEXT);
+    ck_assert_int_eq(come(&p, &a[1], 0), WAIT);
+    ck_assert_int_eq(come(&p, &a[2], 1), WAIT);
+    ck_assert_int_eq(come(&p, &a[3], 0), REPLIED);
+    ck_assert_int_eq(come(&p, &a[4], 1), REPLIED);
+    leave(&a[3]);
+    leave(&a[4]);
+    leave(&a[0]);
+    turn(&p, 0);
+    leave(&a[1]);
+    ck_assert(hear(&p, 1));
+    leave(&a[2]);
+    play_end(&p);
+}
+END_TEST
+
+START_TEST(test_in_shadow_nobody_waits_and_nobody_is_refused)
+{
+    struct play p;
+    struct act a[4];
+
+    play_begin(&p, "{max: 1, queue: 2}");
+    p.s.step.mode = CONF_MODE_SHADOW;
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(come(&p, &a[i], i % 2), NEXT);
+    ck_assert_int_eq(a[2].x.record.shadow, REASON_OK); /* it would have waited */
+    ck_assert_int_eq(a[3].x.record.shadow, REASON_CONCURRENCY_LIMITED);
+    ck_assert_uint_eq(counted(&p.s, FAMILY_CONCURRENCY_REFUSED), 0);
+    for (int i = 0; i < 4; i++)
+        leave(&a[i]);
+    play_end(&p);
+}
+END_TEST
+
+static const struct {
+    const char *yaml;
+    uint16_t status;
+} statuses[] = {
+    { "{max: 1}", 503 },
+    { "{max: 1, key: global}", 503 },
+    { "{max: 1, key: [service, route]}", 503 },
+    { "{max: 1, key: ip}", 429 },
+    { "{max: 1, key: [service, ip]}", 429 },
+    { "{max: 1, key: auto}", 429 },
+    { "{max: 1, key: ip, status: 509}", 509 },
+};
+
+START_TEST(test_the_status_says_whether_the_client_did_too_much_or_all_together)
+{
+    struct play p;
+    struct act first, second;
+
+    play_begin(&p, statuses[_i].yaml);
+    ck_assert_int_eq(come(&p, &first, 0), NEXT);
+    ck_assert_int_eq(come(&p, &second, 1), REPLIED);
+    ck_assert_uint_eq(second.x.resp.status, statuses[_i].status);
+    leave(&second);
+    leave(&first);
+    play_end(&p);
+}
+END_TEST
+
+static const char *const refused[] = { "{}",
+                                       "{max: 0}",
+                                       "{max: 65001}",
+                                       "{max: 2, min: 3, adaptive: gradient}",
+                                       "{max: 2, key: nobody}",
+                                       "{max: 2, status: 200}",
+                                       "{max: 2, queue_timeout: 0}" };
+
+START_TEST(test_what_cannot_be_meant_is_refused)
+{
+    struct stage s;
+
+    stage_begin(&s);
+    ck_assert(!stage_step(&s, &concurrency_middleware, "u", refused[_i]));
+    stage_end(&s);
+}
+END_TEST
+
+/* As many clients at once as one worker has ways for in one group are no more than any; the rest is not counted. */
+START_TEST(test_without_room_the_rule_of_limits_decides)
+{
+    struct play p;
+    struct act a;
+    struct places places;
+
+    play_begin(&p, "{max: 1}");
+    p.s.globals.shared_memory.limits.on_full = _i;
+    ck_assert(stage_step(&p.s, &concurrency_middleware, "u", "{max: 1}"));
+    ck_assert(places_table(p.s.region, STR("gateway/places"), &places));
+    for (uint64_t g = 0; g < PLACES_GROUPS; g++)
+        for (uint64_t i = 0; i < PLACES_WAYS; i++)
+            if (places_take(&places, p.workers[0].seat, (i + 1) << 32 | g, 1) != PLACES_GOT)
+                ck_abort();
+    ck_assert_int_eq(come(&p, &a, 0), _i == CONF_ON_FULL_DENY ? REPLIED : NEXT);
+    ck_assert_uint_eq(word_peek(&places.shared->full), 1);
+    leave(&a);
+    play_end(&p);
+}
+END_TEST
+
+/* An answer of the service after so long. */
+static void answer(struct play *p, struct act *a, uint64_t took_ns, uint16_t status)
+{
+    a->x.phase = PHASE_OUT;
+    a->x.record.sent_ns = p->now_ns;
+    p->now_ns += took_ns;
+    a->x.local->loop->now_ns = p->now_ns;
+    a->x.record.answered_ns = p->now_ns;
+    a->x.resp.status = status;
+    act_response(a);
+}
+
+START_TEST(test_what_the_service_takes_moves_the_limit_and_failures_do_not)
+{
+    struct play p;
+    struct gradient_words *w;
+
+    play_begin(&p, "{max: 100, min: 2, adaptive: gradient}");
+    w = region_table(p.s.region, TABLE_GRADIENT, STR("gradient/u/concurrency"), sizeof *w);
+    ck_assert_ptr_nonnull(w);
+    p.now_ns += NS_PER_S;
+    for (int i = 0; i < 100; i++) {
+        struct act a, b, c;
+
+        ck_assert_int_eq(come(&p, &a, 0), NEXT);
+        ck_assert_int_eq(come(&p, &b, 1), NEXT);
+        ck_assert_int_eq(come(&p, &c, 1), REPLIED); /* two, while it is measured */
+        answer(&p, &a, 20 * NS_PER_MS, 500);
+        answer(&p, &b, 20 * NS_PER_MS, 503);
+        leave(&a);
+        leave(&b);
+        leave(&c);
+    }
+    ck_assert(gradient_look(w).measuring); /* they said nothing */
+    for (int i = 0; i < 50; i++) {
+        struct act a;
+
+        ck_assert_int_eq(come(&p, &a, 0), NEXT);
+        answer(&p, &a, 20 * NS_PER_MS, 200);
+        leave(&a);
+    }
+    ck_assert(!gradient_look(w).measuring);
+    ck_assert_uint_eq(gradient_look(w).base_ns, 20 * NS_PER_MS);
+    play_end(&p);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("concurrency");
+    TCase *t = tcase_create("concurrency");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_test(t, test_so_many_at_once_over_all_workers);
+    tcase_add_test(t, test_who_waits_is_served_where_it_waits_in_its_turn_and_with_an_empty_stack);
+    tcase_add_loop_test(t, test_over_all_workers_who_has_waited_longest_goes_first, 0, 64);
+    tcase_add_test(t, test_a_newcomer_elsewhere_does_not_take_the_place_of_who_is_called);
+    tcase_add_test(t, test_a_call_that_nobody_hears_costs_a_look);
+    tcase_add_test(t, test_who_hangs_is_passed_over);
+    tcase_add_test(t, test_who_leaves_after_being_called_passes_it_on);
+    tcase_add_test(t, test_who_leaves_with_a_place_before_it_was_woken_gives_it_on);
+    tcase_add_test(t, test_a_place_that_comes_as_the_time_runs_out_is_taken);
+    tcase_add_test(t, test_only_so_many_wait);
+    tcase_add_test(t, test_in_shadow_nobody_waits_and_nobody_is_refused);
+    tcase_add_loop_test(t, test_the_status_says_whether_the_client_did_too_much_or_all_together, 0,
+                        (int)(sizeof statuses / sizeof *statuses));
+    tcase_add_loop_test(t, test_what_cannot_be_meant_is_refused, 0,
+                        (int)(sizeof refused / sizeof *refused));
+    tcase_add_loop_test(t, test_without_room_the_rule_of_limits_decides, CONF_ON_FULL_EVICT,
+                        CONF_ON_FULL_DENY + 1);
+    tcase_add_test(t, test_what_the_service_takes_moves_the_limit_and_failures_do_not);
+    suite_add_tcase(s, t);
+    tcase_set_timeout(t, 30);
+    runner = srunner_create(s);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
