@@ -52,6 +52,32 @@ const struct conf_schema conf_plan_schema = { .name = "plan",
                                               .keys = plan_keys,
                                               .main = "rate" };
 
+static bool read_rate_or_plan(const struct conf_key *key, const struct conf_node *n, void *field,
+                              struct arena *a, struct conf_problems *p)
+{
+    if (n->kind == CONF_SCALAR && str_equal(n->text, STR("plan"))) {
+        *(struct number_rate *)field = (struct number_rate){ .count = 0 };
+        return true;
+    }
+    return conf_type_rate.read(key, n, field, a, p);
+}
+
+static void print_rate_or_plan(const struct conf_key *key, const void *field, FILE *to)
+{
+    if (((const struct number_rate *)field)->count)
+        conf_type_rate.print(key, field, to);
+    else
+        fputs("plan", to);
+}
+
+const struct conf_type conf_type_rate_or_plan = {
+    "rate or plan",
+    "plan, or a positive number for a period, such as 200/s, 600/m, 1000/h or 5000/d",
+    sizeof(struct number_rate),
+    read_rate_or_plan,
+    print_rate_or_plan,
+};
+
 size_t conf_plan_named(const struct conf_list *plans, struct str name)
 {
     const struct conf_plan *all = plans->items;

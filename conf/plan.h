@@ -15,6 +15,10 @@ struct conf_plan {
 /* Of a struct conf_plan. */
 extern const struct conf_schema conf_plan_schema;
 
+/* A rate, or "plan" for that of whoever asks, which is a count of 0. */
+#define CONF_FIELD_rate_or_plan struct number_rate
+extern const struct conf_type conf_type_rate_or_plan;
+
 /* The number of the plan of that name in a list of struct conf_plan, or its count. */
 size_t conf_plan_named(const struct conf_list *plans, struct str name);
 

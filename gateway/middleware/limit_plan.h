@@ -11,10 +11,6 @@
 #include "gateway/exchange/builder.h"
 #include "gateway/exchange/exchange.h"
 
-/* A number_rate whose count is 0 for "plan". */
-#define CONF_FIELD_rate_or_plan struct number_rate
-extern const struct conf_type conf_type_rate_or_plan;
-
 /* Which tier is whose. Const after the build. */
 struct limit_plan {
     bool by_plan;

@@ -7,7 +7,7 @@
 static const char *const by_names[] = { "ip", "key", "global", NULL };
 
 static const struct conf_key limit_keys[] = {
-    KEY(toy_limit, rate, rate, "100/s", "Requests each client may make, on average.",
+    KEY(toy_limit, rate, rate_or_plan, "100/s", "Requests each client may make, on average.",
         .flat = "rate_limit_rps", .flat_type = &conf_type_per_second),
     KEY(toy_limit, burst, uint, "200", "Requests a client may make at once after a pause.",
         .flat = "rate_limit_burst", .arg = RANGE(1, 1000000)),
@@ -36,6 +36,7 @@ static const struct conf_key key_keys[] = {
     KEY(toy_keys, valid_keys, list_of, NULL, "Keys that are let in.",
         .arg = ELEMENT(word, .at_least = 1), .flags = CONF_SECRET),
     KEY(toy_keys, header, word, "X-API-KEY", "Header that holds the key."),
+    KEY(toy_keys, identity_headers, pairs, "{}", "What services are told."),
     KEY_END,
 };
 

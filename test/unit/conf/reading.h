@@ -24,6 +24,7 @@ struct toy_breaker {
 struct toy_keys {
     struct conf_list valid_keys; /* of struct str */
     struct str header;
+    struct conf_list identity_headers;
 };
 
 extern const struct conf_catalog toy_catalog;

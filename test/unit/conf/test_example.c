@@ -88,10 +88,24 @@ START_TEST(test_what_is_commented_out_in_the_example_is_good_too)
     reading_is_good(&r);
     ck_assert_uint_eq(r.count, 2);
     ck_assert_uint_eq(r.globals->listeners.count, 3);
+    ck_assert_uint_eq(r.globals->stores.redis.count, 1);
+    ck_assert_uint_eq(conf_consumer_count(r.file), 2);
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_uint_gt(conf_read_consumer(r.file, r.globals, i, &r.arena)->plan.len, 0);
+    reading_is_good(&r);
     reading_end(&r);
     free(yaml);
 }
 END_TEST
+
+/* Without what stands between two keys. */
+static void cut(char *text, const char *from, const char *to)
+{
+    char *begin = strstr(text, from), *end = strstr(text, to);
+
+    ck_assert(begin && end && begin < end);
+    memmove(begin, end, strlen(end) + 1);
+}
 
 START_TEST(test_the_defaults_shown_in_the_example_are_the_defaults)
 {
@@ -104,7 +118,11 @@ START_TEST(test_the_defaults_shown_in_the_example_are_the_defaults)
     reading_begin(&r, "services: []");
     defaults = printed_globals();
     reading_end(&r);
-    /* The listeners and the variant are examples of a use. */
+    /* The listeners, the stores, the plans and the variants are examples of a use. */
+    cut(shown, "\nstores:", "\nshared_memory:");
+    cut(defaults, "\nstores:", "\nshared_memory:");
+    cut(shown, "\nplans:", "\nmiddleware_config:");
+    cut(defaults, "\nplans:", "\nmiddleware:");
     listeners = strstr(shown, "\nprocess:");
     ck_assert_ptr_nonnull(listeners);
     *strstr(shown, "\nmiddleware_config:") = '\0';

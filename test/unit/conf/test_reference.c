@@ -121,7 +121,8 @@ START_TEST(test_the_reference_names_every_key_with_its_default)
         "| `consumers[].keys[].expires` | moment | `never` |",
         "| `metrics.names` | list of s1, s3, native | `[s1, s3, native]` |",
         "### rate_limit\n",
-        "| `rate` | rate | `100/s` | Requests each client may make, on average. Short spelling in "
+        "| `rate` | rate or plan | `100/s` | Requests each client may make, on average. Short "
+        "spelling in "
         "a service: "
         "`rate_limit_rps` (number a second). |",
         "| `trip.consecutive` | number | `5` |",

@@ -14,7 +14,7 @@ struct all {
     struct str text, word;
     uint64_t uint, size, duration, seconds, share, some_of;
     bool boolean;
-    struct number_rate rate, per_second;
+    struct number_rate rate, per_second, rate_or_plan, by_plan;
     int one_of;
     struct cidr prefix;
     struct conf_list list_of, pairs, map_of;
@@ -45,6 +45,8 @@ static const struct conf_key keys[] = {
     KEY(all, boolean, boolean, "on", ""),
     KEY(all, rate, rate, "600/m", ""),
     KEY(all, per_second, per_second, "7", ""),
+    KEY(all, rate_or_plan, rate_or_plan, "7/m", ""),
+    KEY(all, by_plan, rate_or_plan, "plan", ""),
     KEY(all, one_of, one_of, "two", "", .arg = NAMED),
     KEY(all, some_of, some_of, "[one, three]", "", .arg = NAMED),
     KEY(all, prefix, prefix, "10.0.0.0/8", ""),
@@ -132,6 +134,8 @@ START_TEST(test_values_are_what_they_say)
     ck_assert_uint_eq(all->rate.per_ns, 60 * NS_PER_S);
     ck_assert_uint_eq(all->per_second.count, 7);
     ck_assert_uint_eq(all->per_second.per_ns, NS_PER_S);
+    ck_assert_uint_eq(all->rate_or_plan.count, 7);
+    ck_assert_uint_eq(all->by_plan.count, 0);
     ck_assert_int_eq(all->one_of, 1);
     ck_assert_uint_eq(all->some_of, 5);
     ck_assert_uint_eq(all->prefix.bits, 104);
