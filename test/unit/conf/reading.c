@@ -40,6 +40,27 @@ static const struct conf_key key_keys[] = {
     KEY_END,
 };
 
+/* What the example names and nobody here looks at. */
+struct toy_crowd {
+    uint64_t max, min, queue, queue_timeout, queue_delay_above, cpu_above;
+    int adaptive;
+    struct conf_list keep_priority;
+};
+static const struct conf_key crowd_keys[] = {
+    KEY(toy_crowd, max, uint, "1", "At once."),
+    KEY(toy_crowd, min, uint, "1", "At least."),
+    KEY(toy_crowd, queue, uint, "0", "May wait."),
+    KEY(toy_crowd, queue_timeout, duration, "1s", "So long."),
+    KEY(toy_crowd, adaptive, one_of, "off", "Moves.", .arg = NAMES("off", "gradient")),
+    KEY_END,
+};
+static const struct conf_key shed_keys[] = {
+    KEY(toy_crowd, queue_delay_above, duration, "50ms", "Too late."),
+    KEY(toy_crowd, cpu_above, share, "0", "Too much."),
+    KEY(toy_crowd, keep_priority, list_of, "[]", "Never.", .arg = ELEMENT(word)),
+    KEY_END,
+};
+
 static const struct conf_schema types[] = {
     { .name = "auth_apikey",
       .doc = "Keys.",
@@ -56,6 +77,11 @@ static const struct conf_schema types[] = {
       .size = sizeof(struct toy_breaker),
       .keys = breaker_keys },
     { .name = "metrics", .doc = "Counts." },
+    { .name = "concurrency",
+      .doc = "At once.",
+      .size = sizeof(struct toy_crowd),
+      .keys = crowd_keys },
+    { .name = "load_shed", .doc = "Sheds.", .size = sizeof(struct toy_crowd), .keys = shed_keys },
 };
 
 static const struct conf_schema *middleware_at(size_t i)
