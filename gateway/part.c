@@ -151,6 +151,7 @@ static void build_steps(struct builder *b, const struct conf_steps *from, struct
         b->at = conf->at;
         if (type->prepare)
             s->prepared = type->prepare(b, conf->settings);
+        b->identified |= type->identifies;
         if (str_equal(str_from(type->settings.name), STR("metrics")))
             *counts_for_s3 = true;
         ++*count;

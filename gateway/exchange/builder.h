@@ -33,6 +33,7 @@ struct builder {
     const struct conf_globals *globals;
     const struct consumers *consumers; /* NULL: none; the part holds them, so they may be kept */
     const struct shared *shared;       /* during the build: keep numbers, not pointers to it */
+    bool identified;                   /* a step before this one says who asks */
     bool whole_gateway;                /* the step is of the whole gateway: one for all services */
     struct str service_name;           /* whose part it is; "" for the gateway's own */
     struct str step_name;              /* as in `middleware:`; state is kept under it */

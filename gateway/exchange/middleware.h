@@ -51,6 +51,7 @@ struct attempt {
 struct middleware {
     struct conf_schema settings; /* name as in config.yaml, doc, keys, check */
     size_t state_size;           /* of frame->state, zeroed for each exchange; may be 0 */
+    bool identifies;             /* it says who asks: steps that go by that stand behind it */
 
     /* Part of a build, once for each step of each service: first in the master (which makes the shared tables), then in
      * each process that adopts (which finds them). The result is step->prepared. Problems go to the builder. */

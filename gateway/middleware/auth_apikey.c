@@ -344,6 +344,7 @@ const struct middleware auth_apikey_middleware = {
                   .keys = keys,
                   .main = "valid_keys",
                   .check = check },
+    .identifies = true,
     .prepare = prepare,
     .on_request = on_request,
 };

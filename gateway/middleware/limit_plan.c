@@ -28,6 +28,9 @@ bool limit_plan_build(struct limit_plan *p, struct builder *b, bool by_plan, str
                                hint ? "; did you mean \"" : "", hint ? hint : "",
                                hint ? "\"?" : "");
     }
+    if (!b->identified)
+        builder_warning(
+            b, "rate: plan goes by who asks, and no step before this one says who that is");
     *p = (struct limit_plan){ .by_plan = true,
                               .count = (uint32_t)plans->count,
                               .default_plan = name.len ? (uint32_t)number + 1 : 0 };

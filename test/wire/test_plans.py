@@ -177,6 +177,13 @@ def test_mistakes_are_told_with_their_place(stage, limit, plans, said):
     assert done.returncode == 1 and re.search(r"config\.yaml:\d+:\d+: .*" + said, done.stderr), done.stderr
 
 
+def test_a_limit_by_plan_before_the_step_that_says_who_asks_is_warned_of(stage):
+    gw = planned(stage)
+    gw.write(**{**gw.config, "services": [{**gw.config["services"][0], "middleware": ["plan_limit", "auth_apikey"]}]})
+    done = stage.sluice("check", gw.config_path)
+    assert done.returncode == 0 and re.search(r"config\.yaml:\d+:\d+: warning: u: rate: plan goes by who asks", done.stderr), done.stderr
+
+
 # The limit of the whole gateway, and those of its services
 
 def whole(stage, whole_burst=6, service_burst=2, **more):

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "gateway/exchange/consumers.h"
 #include "gateway/exchange/middleware.h"
 #include "gateway/exchange/shared.h"
 #include "gateway/snapshot.h"
@@ -223,13 +224,114 @@ START_TEST(test_a_part_that_an_exchange_holds_outlives_its_snapshots)
 }
 END_TEST
 
+#define PLANS     "plans: {free: 1/s, gold: 2/s}\n"
+#define APP       "{name: app, plan: gold, keys: [{key: k-app}]}"
+#define APP_MOVED "{name: app, plan: free, keys: [{key: k-app}]}"
+#define PARTNER   "{name: partner, keys: [{key: k-partner}]}"
+
+static const struct consumer *consumer_of(const struct snapshot *s, const char *key)
+{
+    const struct consumer_key *k =
+        s->consumers ? consumers_find(s->consumers, str_from(key)) : NULL;
+
+    return k ? k->consumer : NULL;
+}
+
+START_TEST(test_consumers_that_did_not_change_are_shared_with_all_parts)
+{
+    struct snapshot *one, *two;
+
+    begin();
+    one = load(HEAD PLANS "consumers: [" APP ", " PARTNER "]\nservices:\n" USERS ORDERS, NULL);
+    ck_assert_uint_eq(consumer_of(one, "k-app")->plan_number, 2);
+    ck_assert_uint_eq(consumer_of(one, "k-partner")->plan_number, 0);
+    ck_assert_ptr_null(consumer_of(one, "k1"));
+    two =
+        load(HEAD PLANS "consumers: [" APP ", " PARTNER "]\nservices:\n" USERS ORDERS_CHANGED, one);
+    ck_assert_ptr_eq(one->consumers, two->consumers);
+    ck_assert_uint_eq(two->shared_count, 1);
+    snapshot_free(one);
+    ck_assert(str_equal(consumer_of(two, "k-app")->name, STR("app")));
+    snapshot_free(two);
+    finish();
+}
+END_TEST
+
+/* Whatever it is: another consumer, the same with another plan, another number of the same plan. */
+START_TEST(test_a_change_of_consumers_is_one_of_every_part)
+{
+    static const char *const changed[] = {
+        HEAD PLANS "consumers: [" APP "]\nservices:\n" USERS,
+        HEAD PLANS "consumers: [" APP_MOVED ", " PARTNER "]\nservices:\n" USERS,
+        HEAD "plans: {gold: 2/s, free: 1/s}\nconsumers: [" APP ", " PARTNER "]\nservices:\n" USERS,
+        HEAD PLANS "services:\n" USERS,
+    };
+    struct snapshot *one, *two;
+    struct part *held;
+
+    begin();
+    one = load(HEAD PLANS "consumers: [" APP ", " PARTNER "]\nservices:\n" USERS, NULL);
+    held = find(one, "/users")->part;
+    part_hold(held);
+    two = load(changed[_i], one);
+    ck_assert_uint_eq(two->shared_count, 0);
+    ck_assert_ptr_ne(one->consumers, two->consumers);
+    if (_i == 2)
+        ck_assert_uint_eq(consumer_of(two, "k-app")->plan_number, 1);
+    snapshot_free(one);
+    ck_assert_ptr_nonnull(consumers_find(held->consumers, STR("k-partner")));
+    part_release(held);
+    snapshot_free(two);
+    finish();
+}
+END_TEST
+
+START_TEST(test_stores_are_where_the_master_found_them)
+{
+    static const char yaml[] =
+        HEAD "stores:\n"
+             "  redis:\n"
+             "    one: 'redis://127.0.0.1/3'\n"
+             "    two: {urls: ['[::1]:7000', 10.1.2.3], mode: sentinel, master_name: m}\n"
+             "    three: 'unix:/run/redis.sock'\n"
+             "    four: localhost\n"
+             "    five: nobody.invalid\n"
+             "services:\n" USERS;
+    static const char *const addresses[][2] = { { "127.0.0.1:6379", NULL },
+                                                { "[::1]:7000", "10.1.2.3:26379" },
+                                                { "unix:/run/redis.sock", NULL } };
+    const struct conf_redis *stores;
+    struct snapshot *s;
+
+    begin();
+    s = load(yaml, NULL);
+    stores = s->globals->stores.redis.items;
+    ck_assert_uint_eq(s->globals->stores.redis.count, 5);
+    for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
+        ck_assert_uint_eq(stores[i].address_count, addresses[i][1] ? 2 : 1);
+        for (size_t n = 0; n < stores[i].address_count; n++)
+            ck_assert(str_equal(stores[i].addresses[n], str_from(addresses[i][n])));
+    }
+    ck_assert_uint_ge(stores[3].address_count, 1);
+    for (size_t n = 0; n < stores[3].address_count; n++)
+        ck_assert(str_ends(stores[3].addresses[n], STR(":6379")));
+    ck_assert_uint_eq(stores[4].address_count, 0);
+    snapshot_free(s);
+    finish();
+}
+END_TEST
+
 static char *many_services(int count)
 {
-    size_t room = (size_t)count * 200 + 1000, at;
+    size_t room = (size_t)count * 300 + 1000, at;
     char *text = malloc(room);
 
     ck_assert_ptr_nonnull(text);
-    at = (size_t)snprintf(text, room, "%sservices:\n", HEAD);
+    at = (size_t)snprintf(text, room, "%sconsumers:\n", HEAD PLANS);
+    for (int i = 0; i < count; i++)
+        at += (size_t)snprintf(text + at, room - at,
+                               "  - {name: c%d, plan: free, keys: [{key: key-%d}]}\n", i, i);
+    at += (size_t)snprintf(text + at, room - at, "services:\n");
     for (int i = 0; i < count; i++)
         at += (size_t)snprintf(
             text + at, room - at,
@@ -373,6 +475,9 @@ int main(void)
     tcase_add_loop_test(t, test_a_change_of_what_is_inherited_is_a_change, 0, 4);
     tcase_add_test(t, test_a_change_of_what_is_not_inherited_shares_all);
     tcase_add_test(t, test_a_part_that_an_exchange_holds_outlives_its_snapshots);
+    tcase_add_test(t, test_consumers_that_did_not_change_are_shared_with_all_parts);
+    tcase_add_loop_test(t, test_a_change_of_consumers_is_one_of_every_part, 0, 4);
+    tcase_add_test(t, test_stores_are_where_the_master_found_them);
     tcase_add_test(t, test_slices_give_the_same_as_one_go);
     tcase_add_test(t, test_a_build_dropped_in_the_middle_leaves_the_one_before_whole);
     tcase_add_test(t, test_two_services_on_one_route_are_told_where);
