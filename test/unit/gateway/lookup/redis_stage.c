@@ -5,6 +5,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <hiredis/hiredis.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -20,12 +21,42 @@
 #include "gateway/base/log.h"
 
 #define OPTIONS_MAX 40
+#define REDIS       "/usr/bin/redis-server"
 
 /* ---- a server --------------------------------------------------------------------------------- */
 
-bool redis_is_installed(void)
+const char *redis_dir(void)
 {
-    return access("/usr/bin/redis-server", X_OK) == 0;
+    return getenv("SLUICE_REDIS_DIR");
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+int redis_suite_run(Suite *s)
+{
+    char dir[] = "/tmp/sluice-redis-XXXXXX";
+    SRunner *runner = srunner_create(s);
+    int failed;
+
+    if (access(REDIS, X_OK) != 0) {
+        puts("skipped: no redis-server");
+        srunner_free(runner);
+        return 0;
+    }
+    /* The tests are processes of their own, and may end at any time. */
+    if (!mkdtemp(dir) || setenv("SLUICE_REDIS_DIR", dir, 1) != 0)
+        return 1;
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return failed != 0;
 }
 
 static int listen_on_any(uint16_t *port)
@@ -81,11 +112,11 @@ static void wait_until_ready(int out)
 static void run_server(struct server *s, const char *const *options)
 {
     const char *args[OPTIONS_MAX] = { "redis-server" };
-    char port[16], dir[64];
+    char port[16], dir[96];
     int out[2], n = 1;
 
     snprintf(port, sizeof port, "%u", s->port);
-    snprintf(dir, sizeof dir, "/tmp/sluice-redis-%u", s->port);
+    snprintf(dir, sizeof dir, "%s/%u", redis_dir(), s->port);
     mkdir(dir, 0700);
     if (options && options[0] && options[0][0] != '-')
         args[n++] = *options++; /* a configuration file */
@@ -111,7 +142,7 @@ static void run_server(struct server *s, const char *const *options)
     if (s->pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(out[1], 1);
-        execv("/usr/bin/redis-server", (char *const *)(uintptr_t)args);
+        execv(REDIS, (char *const *)(uintptr_t)args);
         _exit(127);
     }
     close(out[1]);

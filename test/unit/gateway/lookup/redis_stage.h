@@ -5,6 +5,7 @@
 #ifndef TEST_UNIT_GATEWAY_LOOKUP_REDIS_STAGE_H
 #define TEST_UNIT_GATEWAY_LOOKUP_REDIS_STAGE_H
 
+#include <check.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,8 +27,10 @@ struct server {
     char address[32]; /* "127.0.0.1:4711" */
 };
 
-/* Is redis-server there at all? */
-bool redis_is_installed(void);
+/* Run a suite, in a directory that is gone afterwards; what main() returns. Skipped if redis-server is not there at all. */
+int redis_suite_run(Suite *s);
+/* The directory. */
+const char *redis_dir(void);
 uint16_t free_port(void);
 /* Started, and accepting connections. `options`: more of its command line, ended by NULL, or NULL. */
 struct server server_start(const char *const *options);

@@ -465,13 +465,7 @@ int main(void)
 {
     Suite *s = suite_create("redis");
     TCase *t = tcase_create("redis");
-    SRunner *runner = srunner_create(s);
-    int failed;
 
-    if (!redis_is_installed()) {
-        puts("skipped: no redis-server");
-        return 0;
-    }
     tcase_add_checked_fixture(t, begin, end);
     tcase_set_timeout(t, 60);
     suite_add_tcase(s, t);
@@ -494,8 +488,5 @@ int main(void)
     tcase_add_loop_test(t, test_a_server_that_can_do_nothing_is_refused_though_it_answers, 0,
                         ARRAY_LEN(troubles));
     tcase_add_test(t, test_a_store_is_found_by_value_and_closed_when_nobody_asks);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return redis_suite_run(s);
 }
