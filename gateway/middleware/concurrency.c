@@ -15,6 +15,7 @@
 #include "gateway/middleware/limit_exempt.h"
 #include "gateway/middleware/limit_key.h"
 #include "gateway/middleware/limit_line.h"
+#include "gateway/middleware/limit_plan.h"
 #include "shm/holds.h"
 
 extern const struct middleware concurrency_middleware;
@@ -23,7 +24,8 @@ extern const struct middleware concurrency_middleware;
 enum { NOW_RUNNING, NOW_WAITING, NOW_COUNT };
 
 struct concurrency_settings {
-    uint64_t max, min;
+    uint64_t max, min; /* max 0: as the plan says */
+    struct str plan_default;
     int adaptive;
     uint64_t measure_every, headroom;
     struct conf_list key;
@@ -34,9 +36,34 @@ struct concurrency_settings {
     struct str body;
 };
 
+static bool read_max(const struct conf_key *key, const struct conf_node *n, void *field,
+                     struct arena *a, struct conf_problems *p)
+{
+    if (n->kind == CONF_SCALAR && str_equal(n->text, STR("plan"))) {
+        *(uint64_t *)field = 0;
+        return true;
+    }
+    return conf_type_uint.read(key, n, field, a, p);
+}
+
+static void print_max(const struct conf_key *key, const void *field, FILE *to)
+{
+    if (*(const uint64_t *)field)
+        conf_type_uint.print(key, field, to);
+    else
+        fputs("plan", to);
+}
+
+static const struct conf_type conf_type_max = { "number or plan", "plan, or a number",
+                                                sizeof(uint64_t), read_max, print_max };
+#define CONF_FIELD_max uint64_t
+
 static const struct conf_key keys[] = {
-    KEY(concurrency_settings, max, uint, NULL, "Requests at once, of each key.",
+    KEY(concurrency_settings, max, max, NULL,
+        "Requests at once, of each key. plan: what the plan of its consumer says.",
         .arg = RANGE(1, PLACES_MOST)),
+    KEY(concurrency_settings, plan_default, text, "",
+        "With max: plan, the plan of who has none; empty: who has none is refused."),
     KEY(concurrency_settings, key, list_of, "[service]",
         "Who has a limit of its own: as in rate_limit. service: all clients of a service "
         "together; consumer, ip, …: each of them.",
@@ -80,8 +107,12 @@ static void check(const void *settings, const struct conf_node *at, struct conf_
 
     if (s->status != 0 && s->status < 400)
         conf_problem(p, at, "\"status\" must be an error: 400 to 599, or 0");
-    if (s->adaptive && s->min > s->max)
+    if (s->adaptive && s->max == 0)
+        conf_problem(p, at, "\"adaptive\" needs a number as \"max\"");
+    else if (s->adaptive && s->min > s->max)
         conf_problem(p, at, "\"min\" is more than \"max\"");
+    if (s->plan_default.len && s->max)
+        conf_problem(p, at, "\"plan_default\" is for max: plan");
 }
 
 /* Everything that a request needs; settings may be gone with an older snapshot. */
@@ -90,7 +121,9 @@ struct concurrency {
     struct limiter named; /* only its secret, which makes keys of this limit's own */
     struct limit_key key;
     struct limit_exempt exempt;
-    struct limit_most most;
+    struct limit_plan plan;        /* whose is which of … */
+    const struct limit_most *most; /* … these; one, or one for each plan */
+    const struct str *plan_names;
     const struct region_header *region;
     struct holds now; /* for pages */
     uint64_t queue;
@@ -106,6 +139,7 @@ struct concurrency {
 struct stay {
     enum { STAY_NOT_COUNTED, STAY_WAITS, STAY_RUNS } stage; /* WAITS until it was woken, too */
     uint64_t key;
+    const struct limit_most *most;
     struct limit_wait wait;
 };
 
@@ -130,17 +164,56 @@ static struct str state_name(const struct builder *b, const struct limit_key *ke
     return str_format(b->arena, "%.*s/%.*s", STR_ARGS(b->service_name), STR_ARGS(b->step_name));
 }
 
-static bool make_tables(struct builder *b, struct concurrency *c, struct str name, bool adaptive)
+static bool make_tables(struct builder *b, struct concurrency *c, struct str name)
 {
     struct str now = str_format(b->arena, "concurrency/%.*s", STR_ARGS(name));
-    struct str moving = str_format(b->arena, "gradient/%.*s", STR_ARGS(name));
 
-    if (!places_table(b->region, STR("gateway/places"), &c->places) ||
-        !holds_table(b->region, now, NOW_COUNT, &c->now))
+    return (places_table(b->region, STR("gateway/places"), &c->places) &&
+            holds_table(b->region, now, NOW_COUNT, &c->now)) ||
+           builder_problem(b, "there is no room in the shared memory for its counts");
+}
+
+static bool make_most(struct builder *b, struct concurrency *c, struct str name,
+                      const struct concurrency_settings *s)
+{
+    struct limit_most *most = ARENA_NEW(b->arena, struct limit_most);
+
+    c->most = most;
+    *most = (struct limit_most){ .max = s->max,
+                                 .gradient = { .min = s->min,
+                                               .max = s->max,
+                                               .measure_ns = s->measure_every,
+                                               .window_ns = 100 * NS_PER_MS,
+                                               .headroom_ppm = s->headroom } };
+    if (s->adaptive)
+        most->measure = region_table(b->region, TABLE_GRADIENT,
+                                     str_format(b->arena, "gradient/%.*s", STR_ARGS(name)),
+                                     sizeof *most->measure);
+    return !s->adaptive || most->measure ||
+           builder_problem(b, "there is no room in the shared memory for what it measures");
+}
+
+static bool make_most_by_plan(struct builder *b, struct concurrency *c,
+                              const struct concurrency_settings *s)
+{
+    size_t count = b->globals->plans.count;
+    struct limit_most *most = ARENA_ARRAY(b->arena, struct limit_most, count + 1);
+    struct str *names = ARENA_ARRAY(b->arena, struct str, count + 1);
+
+    if (count == 0)
+        return builder_problem(b, "max: there are no plans");
+    if (!limit_plan_build(&c->plan, b, true, s->plan_default))
         return false;
-    if (adaptive)
-        c->most.measure = region_table(b->region, TABLE_GRADIENT, moving, sizeof *c->most.measure);
-    return !adaptive || c->most.measure;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct conf_plan *plan = limit_plan_at(b, i);
+
+        names[i] = str_keep(b->arena, plan->name);
+        most[i].max =
+            plan->concurrency && plan->concurrency < PLACES_MOST ? plan->concurrency : PLACES_MOST;
+    }
+    c->most = most;
+    c->plan_names = names;
+    return true;
 }
 
 static const void *prepare(struct builder *b, const void *settings)
@@ -154,12 +227,7 @@ static const void *prepare(struct builder *b, const void *settings)
 
     *c = (struct concurrency){
         .region = h,
-        .most = { .max = s->max,
-                  .gradient = { .min = s->min,
-                                .max = s->max,
-                                .measure_ns = s->measure_every,
-                                .window_ns = 100 * NS_PER_MS,
-                                .headroom_ppm = s->headroom } },
+        .plan = { .count = 1 },
         .queue = s->queue,
         .queue_ms = (uint32_t)(s->queue_timeout / NS_PER_MS),
         .full_refuses = b->globals->shared_memory.limits.on_full == CONF_ON_FULL_DENY,
@@ -174,10 +242,9 @@ static const void *prepare(struct builder *b, const void *settings)
     c->exempt = limit_exempt_build(b, &s->exempt);
     name = state_name(b, &c->key);
     c->named.key = (struct hash_key){ hash_str(&h->key, name), hash_str(&second, name) };
-    if (!make_tables(b, c, name, s->adaptive)) {
-        builder_problem(b, "there is no room in the shared memory for its counts");
+    if (!make_tables(b, c, name) ||
+        !(s->max ? make_most(b, c, name, s) : make_most_by_plan(b, c, s)))
         return NULL;
-    }
     /* The master only rehearses; what is refused leaves no series behind. */
     if (b->role == BUILD_WORKER)
         c->series = rows_find(&b->shared->rows, FAMILY_CONCURRENCY_REFUSED, labels);
@@ -199,6 +266,25 @@ static enum verdict refuse(struct exchange *x, struct frame *f, enum reason reas
     return v;
 }
 
+/* How many of its kind there may be at once. NULL: it has no plan, and that is no reason to let it pass. */
+static const struct limit_most *most_of(const struct concurrency *c, const struct exchange *x)
+{
+    uint32_t tier = limit_plan_tier(&c->plan, x);
+
+    return LIKELY(tier < c->plan.count) ? &c->most[tier] : NULL;
+}
+
+/* The same for a request that began under another configuration, whose plans had other numbers. */
+static const struct limit_most *most_by_name(const struct concurrency *c, const struct exchange *x)
+{
+    if (!c->plan.by_plan)
+        return c->most;
+    for (uint32_t i = 0; i < c->plan.count; i++)
+        if (str_equal(c->plan_names[i], x->who.plan))
+            return &c->most[i];
+    return c->plan.default_plan && x->who.plan.len == 0 ? &c->most[c->plan.default_plan - 1] : NULL;
+}
+
 /* What the running configuration says about this limit, for a request that waits since an older one. */
 static bool renew(const struct frame *f, struct limit_most *most)
 {
@@ -212,12 +298,15 @@ static bool renew(const struct frame *f, struct limit_most *most)
     r = r ? r : x->local->current.unmatched;
     for (uint32_t i = 0; r && i < r->step_count; i++) {
         const struct concurrency *c = r->steps[i].prepared;
+        const struct limit_most *now;
 
-        if (r->steps[i].type == &concurrency_middleware && c->named.key.k0 == mine->named.key.k0 &&
-            c->named.key.k1 == mine->named.key.k1) {
-            *most = c->most;
-            return true;
-        }
+        if (r->steps[i].type != &concurrency_middleware || c->named.key.k0 != mine->named.key.k0 ||
+            c->named.key.k1 != mine->named.key.k1)
+            continue;
+        now = most_by_name(c, x);
+        if (now)
+            *most = *now;
+        return now != NULL;
     }
     return false;
 }
@@ -231,7 +320,7 @@ static void depart(struct exchange *x, const struct concurrency *c, struct stay 
     } else {
         places_give(&c->places, x->local->seat, s->key);
         if (c->queue)
-            limit_line_serve(x->local, &c->places, s->key, &c->most);
+            limit_line_serve(x->local, &c->places, s->key, s->most);
     }
     s->stage = STAY_NOT_COUNTED;
 }
@@ -268,7 +357,7 @@ static enum verdict wait_for_place(struct exchange *x, struct frame *f)
 
     s->wait.frame = f;
     s->wait.renew = renew;
-    r = limit_line_join(x->local, &c->places, s->key, &c->most, c->queue, &s->wait);
+    r = limit_line_join(x->local, &c->places, s->key, s->most, c->queue, &s->wait);
     if (r == PLACES_FULL)
         return without_count(x, f);
     if (r == PLACES_NONE)
@@ -277,7 +366,7 @@ static enum verdict wait_for_place(struct exchange *x, struct frame *f)
     holds_add(&c->now, x->local->seat, NOW_WAITING);
     (void)frame_wait(f, &s->wait.woken, c->queue_ms, after_waiting);
     /* one may have become free before anybody could see us wait */
-    limit_line_serve(x->local, &c->places, s->key, &c->most);
+    limit_line_serve(x->local, &c->places, s->key, s->most);
     return WAIT;
 }
 
@@ -285,10 +374,13 @@ static enum verdict on_request(struct exchange *x, struct frame *f)
 {
     const struct concurrency *c = f->step->prepared;
     struct stay *s = f->state;
-    uint64_t max = limit_most_now(&c->most);
+    uint64_t max;
 
     if (limit_exempt_is(&c->exempt, x))
         return NEXT;
+    s->most = most_of(c, x);
+    if (!s->most)
+        return refuse(x, f, REASON_CONCURRENCY_LIMITED);
     switch (limit_key_of(&c->key, &c->named, x, &s->key)) {
     case KEY_FOUND:
         break;
@@ -297,8 +389,8 @@ static enum verdict on_request(struct exchange *x, struct frame *f)
     case KEY_SKIP:
         return NEXT;
     }
-    if (!frame_acts(
-            f)) /* nobody waits in shadow: refused would be who finds no place in the queue either */
+    max = limit_most_now(s->most);
+    if (!frame_acts(f)) /* nobody waits in shadow, and who could have waited is not refused */
         max = max + c->queue < PLACES_MOST ? max + c->queue : PLACES_MOST;
     switch (places_take(&c->places, x->local->seat, s->key, max)) {
     case PLACES_GOT:
@@ -333,7 +425,7 @@ static void tell(const struct exchange *x, const struct concurrency *c, const st
         .in_flight = places_look(&c->places, x->local->seat, s->key, now_ns).taken,
         .failed = late,
     };
-    gradient_tell(&c->most.gradient, c->most.measure, &a);
+    gradient_tell(&s->most->gradient, s->most->measure, &a);
 }
 
 static enum verdict on_response(struct exchange *x, struct frame *f)
@@ -343,7 +435,7 @@ static enum verdict on_response(struct exchange *x, struct frame *f)
 
     if (s->stage == STAY_WAITS) /* it failed meanwhile: its time was up */
         depart(x, c, s);
-    else if (s->stage == STAY_RUNS && c->most.measure)
+    else if (s->stage == STAY_RUNS && s->most->measure)
         tell(x, c, s);
     return NEXT;
 }

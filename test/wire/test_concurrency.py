@@ -524,3 +524,55 @@ def test_what_cannot_be_meant_is_refused_at_the_start(stage, settings, word):
                    % str(settings).replace("'", '"'))
     done = stage.sluice("check", path)
     assert done.returncode != 0 and f"{word}" in done.stderr + done.stdout and "1:" in done.stderr + done.stdout
+
+
+def by_plan(stage, act, **settings):
+    s = stage.service(answers=act)
+    gw = stage.proxy(s, service={"name": "u", "middleware": ["auth_apikey", {"concurrency": {"max": "plan", "key": "consumer", **settings}}]},
+                     plans={"free": {"rate": "1000/s", "concurrency": 1}, "gold": {"rate": "1000/s", "concurrency": 3},
+                            "free_of_any": {"rate": "1000/s"}},
+                     consumers=[{"name": name, "plan": plan, "keys": [{"id": "k", "key": f"key-{name}"}]}
+                                for name, plan in (("small", "free"), ("large", "gold"), ("all", "free_of_any"))]
+                     + [{"name": "none", "keys": [{"id": "k", "key": "key-none"}]}])
+    gw.service = s
+    return gw
+
+
+def ask_as(gw, consumer, count):
+    clients = [gw.client() for _ in range(count)]
+    for c in clients:
+        c.ask("GET", "/", {"X-API-KEY": f"key-{consumer}"})
+    return clients
+
+
+def test_a_plan_says_how_many_at_once(stage):
+    act = Counting()
+    gw = by_plan(stage, act)
+    clients = ask_as(gw, "small", 3) + ask_as(gw, "large", 5) + ask_as(gw, "all", 6)
+    act.wait_now(1 + 3 + 6)
+    gw.wait_metric(lambda m: m.get(REFUSED, service="u") == 4)
+    act.let_go()
+    got = [c.answer().status for c in clients]
+    assert (got[:3].count(200), got[3:8].count(200), got[8:].count(200)) == (1, 3, 6)
+    assert set(got) == {200, 429}
+
+
+def test_who_has_no_plan_is_refused_or_has_the_default(stage):
+    act = Counting()
+    act.let_go()
+    assert ask_as(by_plan(stage, act), "none", 1)[0].answer().status == 429
+    gw = by_plan(stage, act, plan_default="free")
+    assert ask_as(gw, "none", 1)[0].answer().status == 200
+
+
+def test_a_reload_that_gives_a_plan_more_lets_in_who_waits(stage):
+    act = Counting()
+    gw = by_plan(stage, act, queue=10, queue_timeout="30s")
+    clients = ask_as(gw, "small", 4)
+    wait_gauges(gw, 1, 3)
+    gw.config["plans"] = {"other": {"rate": "1/s"}, "free": {"rate": "1000/s", "concurrency": 4}, "gold": {"rate": "1/s"},
+                          "free_of_any": {"rate": "1/s"}}
+    gw.reload(**gw.config)
+    act.wait_now(4)
+    act.let_go()
+    assert [c.answer().status for c in clients] == [200] * 4
