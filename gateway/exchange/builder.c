@@ -52,7 +52,8 @@ const struct conf_redis *builder_redis(struct builder *b, struct str store)
     return NULL;
 }
 
-static void report(struct builder *b, enum conf_severity severity, const char *format, va_list args)
+static void PRINTF_LIKE(3, 0)
+    report(struct builder *b, enum conf_severity severity, const char *format, va_list args)
 {
     char text[512];
 
