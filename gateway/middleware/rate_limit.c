@@ -511,7 +511,7 @@ static bool is_refused_later(const struct exchange *x)
     static const uint64_t limits =
         UINT64_C(1) << REASON_RATE_LIMITED | UINT64_C(1) << REASON_QUOTA_EXCEEDED |
         UINT64_C(1) << REASON_STORE_AWAY | UINT64_C(1) << REASON_CONCURRENCY_LIMITED |
-        UINT64_C(1) << REASON_QUEUE_TIMEOUT;
+        UINT64_C(1) << REASON_QUEUE_TIMEOUT | UINT64_C(1) << REASON_LOAD_SHED;
 
     return x->made_here && (limits >> x->reason & 1);
 }

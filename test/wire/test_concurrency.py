@@ -576,3 +576,114 @@ def test_a_reload_that_gives_a_plan_more_lets_in_who_waits(stage):
     act.wait_now(4)
     act.let_go()
     assert [c.answer().status for c in clients] == [200] * 4
+
+
+def test_who_is_refused_here_has_not_used_the_limit_before(stage):
+    act = Counting()
+    s = stage.service(answers=act)
+    gw = stage.proxy(s, service={"name": "u", "middleware": [{"rate_limit": {"rate": "6/h", "burst": 3}}, {"concurrency": {"max": 1}}]})
+    first = ask(gw, 1)[0]
+    act.wait_now(1)
+    assert [gw.get().status for _ in range(6)] == [503] * 6
+    act.let_go()
+    assert first.answer().status == 200
+    assert [gw.get().status for _ in range(3)] == [200, 200, 429]
+
+
+def test_a_reload_without_the_step_serves_those_who_waited_and_forgets_it(stage):
+    act = Counting()
+    gw = limited(stage, act, max=1, queue=10, queue_timeout="30s")
+    clients = ask(gw, 3)
+    act.wait_now(1)
+    wait_gauges(gw, 1, 2)
+    steps = gw.config["services"][0].pop("middleware")
+    gw.reload(**gw.config)
+    newcomers = ask(gw, 5)
+    act.wait_now(6)                               # those who came later are not limited any more
+    act.let_go()
+    assert [c.answer().status for c in clients + newcomers] == [200] * 8
+    gw.hup()                                      # now nobody can name its tables any more
+    gw.config["services"][0]["middleware"] = steps
+    gw.reload(**gw.config)
+    act.open = False
+    again = ask(gw, 3)
+    act.wait_now(1)
+    wait_gauges(gw, 1, 2)
+    act.let_go()
+    assert [c.answer().status for c in again] == [200] * 3
+
+
+def test_two_limits_of_one_service_count_for_themselves(stage):
+    act = Counting()
+    s = stage.service(answers=act)
+    gw = stage.proxy(s, service={"name": "u", "middleware": ["all_together", "each"]},
+                     middleware_config={"all_together": {"type": "concurrency", "max": 3},
+                                        "each": {"type": "concurrency", "max": 2, "key": "ip"}})
+    clients = ask(gw, 2, source="127.0.0.2")
+    act.wait_now(2)
+    assert gw.get("/", source="127.0.0.2").status == 429
+    clients += ask(gw, 1, source="127.0.0.3")
+    act.wait_now(3)
+    assert gw.get("/", source="127.0.0.4").status == 503
+    m = gw.metrics()
+    assert (m.get(RUNNING, limit="all_together"), m.get(RUNNING, limit="each")) == (3, 3)
+    act.let_go()
+    assert [c.answer().status for c in clients] == [200] * 3
+
+
+def test_a_worker_that_leaves_serves_those_who_wait_in_it(stage):
+    act = Counting()
+    gw = limited(stage, act, workers=3, max=1, queue=50, queue_timeout="30s")
+    clients = ask(gw, 12)
+    wait_gauges(gw, 1, 11)
+    gw.config["process"]["workers"] = 1
+    gw.reload(**gw.config)
+    act.let_go()
+    assert [c.answer().status for c in clients] == [200] * 12
+    gw.wait_workers(1)
+    wait_gauges(gw, 0, 0)
+
+
+def test_the_end_of_the_gateway_does_not_wait_for_those_who_wait(stage):
+    act = Counting()
+    gw = limited(stage, act, max=1, queue=50, queue_timeout="30s")
+    gw.config["shutdown"]["grace"] = "300ms"
+    gw.reload(**gw.config)
+    clients = ask(gw, 6)
+    wait_gauges(gw, 1, 5)
+    assert gw.stop() == 0
+    for c in clients:
+        with pytest.raises(LOST):
+            c.answer()
+    act.let_go()
+
+
+def test_what_is_piped_behind_a_request_that_waits_comes_after_it(stage):
+    act = Counting()
+    gw = limited(stage, act, workers=1, max=1, queue=50, queue_timeout="30s")
+    first = ask(gw, 1)[0]
+    act.wait_now(1)
+    second = gw.client()
+    for n in range(3):
+        second.ask("GET", f"/{n}")
+    wait_gauges(gw, 1, 1)
+    act.let_go()
+    assert first.answer().status == 200
+    assert [second.answer().status for _ in range(3)] == [200] * 3
+    assert [r.target for r in gw.service.requests] == ["/", "/0", "/1", "/2"]
+
+
+def test_an_upload_that_waits_is_read_only_when_it_has_a_place(stage):
+    act = Counting()
+    gw = limited(stage, act, workers=1, max=1, queue=50, queue_timeout="30s")
+    first = ask(gw, 1)[0]
+    act.wait_now(1)
+    second = gw.client()
+    second.ask("POST", "/", {"Expect": "100-continue", "Content-Length": "5"})
+    wait_gauges(gw, 1, 1)
+    act.let_go()
+    assert first.answer().status == 200
+    gw.service.wait_seen(2)
+    second.send(b"hello")
+    assert second.answer().status == 200
+    assert gw.service.last.body == b"hello"
