@@ -281,7 +281,7 @@ static void check_unique(struct conf_file *f, const struct conf_consumer *c,
     }
 }
 
-struct conf_consumer *conf_read_consumer_block(struct conf_file *f, size_t i, struct arena *a)
+const struct conf_consumer *conf_read_consumer(struct conf_file *f, size_t i, struct arena *a)
 {
     struct conf_consumer *c = ARENA_NEW(a, struct conf_consumer);
     const struct conf_node *n = conf_walk_to(&f->consumers, i);
@@ -292,12 +292,12 @@ struct conf_consumer *conf_read_consumer_block(struct conf_file *f, size_t i, st
     return c;
 }
 
-const struct conf_consumer *conf_read_consumer(struct conf_file *f, const struct conf_globals *g,
-                                               size_t i, struct arena *a)
+void conf_check_consumer(struct conf_file *f, const struct conf_globals *g, size_t i,
+                         const struct conf_consumer *c)
 {
-    const struct conf_consumer *c = conf_read_consumer_block(f, i, a);
     const struct conf_node *n = conf_walk_to(&f->consumers, i);
 
+    CHECK(n != NULL);
     if (!f->consumer_names.arena) {
         map_init(&f->consumer_names, &f->arena);
         map_init(&f->consumer_digests, &f->arena);
@@ -305,7 +305,14 @@ const struct conf_consumer *conf_read_consumer(struct conf_file *f, const struct
     check_plan(f, g, c, n);
     check_services(f, c, n);
     check_unique(f, c, n);
-    return c;
+}
+
+size_t conf_consumer_keys(struct conf_file *f, size_t i)
+{
+    const struct conf_node *n = conf_walk_to(&f->consumers, i);
+    const struct conf_node *keys = n ? conf_node_get(n, STR("keys")) : NULL;
+
+    return !keys ? 0 : keys->kind == CONF_LIST ? keys->count : 1;
 }
 
 uint64_t conf_consumer_hash(struct conf_file *f, size_t i)

@@ -44,10 +44,14 @@ extern const struct conf_schema conf_consumer_schema;
 const struct digest *conf_consumer_digest(const struct conf_consumer_key *k);
 
 size_t conf_consumer_count(const struct conf_file *f);
-/* Cheapest in order: i, then i + 1. Names and keys that an earlier one has, plans and services that there are not, are
- * problems. Read each once. */
-const struct conf_consumer *conf_read_consumer(struct conf_file *f, const struct conf_globals *g,
-                                               size_t i, struct arena *a);
+/* Cheapest in order: i, then i + 1. */
+const struct conf_consumer *conf_read_consumer(struct conf_file *f, size_t i, struct arena *a);
+/* What it alone cannot see: names and keys that an earlier one has, plans and services that there are not. In order, each
+ * once; c stays where it is until conf_close. For the master: a worker builds from bytes that have been checked. */
+void conf_check_consumer(struct conf_file *f, const struct conf_globals *g, size_t i,
+                         const struct conf_consumer *c);
+/* How many keys it has, at most. */
+size_t conf_consumer_keys(struct conf_file *f, size_t i);
 /* A hash of what it says. */
 uint64_t conf_consumer_hash(struct conf_file *f, size_t i);
 

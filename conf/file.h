@@ -54,9 +54,6 @@ void conf_read_service_block(struct conf_file *f, const struct conf_globals *g,
                              const struct conf_node *n, struct conf_service_block *block,
                              struct arena *a);
 
-/* One of `consumers:` by itself, whatever the others say. */
-struct conf_consumer *conf_read_consumer_block(struct conf_file *f, size_t i, struct arena *a);
-
 /* `middleware:` of the gateway (service NULL) or of a service, whose short spellings it takes in. */
 void conf_read_steps(struct conf_file *f, const struct conf_node *list,
                      const struct conf_node *service, struct conf_steps *steps, struct arena *a);

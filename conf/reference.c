@@ -348,7 +348,7 @@ static void print_consumers(struct conf_file *f, FILE *to)
 
         arena_init(&a, NULL);
         fputs("  -\n", to);
-        print_keys(&conf_consumer_schema, conf_read_consumer_block(f, i, &a), &from, 2, to);
+        print_keys(&conf_consumer_schema, conf_read_consumer(f, i, &a), &from, 2, to);
         arena_free(&a);
     }
 }

@@ -5,7 +5,7 @@
  *     t = conf_tree_begin(...); conf_tree_more(...) until done
  *     f = conf_open(conf_tree_root(t), &catalog, env, &problems);       NULL when the tree is
  *     globals = conf_read_globals(f, arena);
- *     for i < conf_consumer_count(f):  consumer = conf_read_consumer(f, globals, i, arena);
+ *     for i < conf_consumer_count(f):  consumer = conf_read_consumer(f, i, arena);
  *     for i < conf_service_count(f):   service = conf_read_service(f, globals, i, arena of its own);
  *     conf_check_services(f);          what no service alone can see: names given twice
  *     conf_close(f); conf_tree_free(t);

@@ -38,9 +38,10 @@ struct snapshot_build {
     struct conf_tree *tree;
     struct conf_file *file;
     struct router_builder *router;
-    uint64_t stores;    /* a hash of where they are */
-    uint64_t consumers; /* a hash of those looked at so far */
-    uint32_t next;      /* service, or part whose routes are added          */
+    uint64_t stores;      /* a hash of where they are */
+    uint64_t consumers;   /* a hash of those looked at so far */
+    size_t consumer_keys; /* that they have */
+    uint32_t next;        /* service, or part whose routes are added          */
 };
 
 /* ---- parts ----------------------------------------------------------------------------------- */
@@ -300,6 +301,7 @@ static void look_at_consumer(struct snapshot *s)
     if (b->next == 0)
         b->consumers = plans_hash(s->globals);
     if (b->next < conf_consumer_count(b->file)) {
+        b->consumer_keys += conf_consumer_keys(b->file, b->next);
         sum = (struct hash_key){ b->consumers, conf_consumer_hash(b->file, b->next++) };
         b->consumers = hash_keyed(&sum, NULL, 0);
         return;
@@ -311,23 +313,25 @@ static void look_at_consumer(struct snapshot *s)
         b->phase = BUILD_OWN;
         return;
     }
-    s->consumers = consumers_new(b->consumers);
+    s->consumers = consumers_new(b->consumers, b->consumer_keys);
     b->phase = BUILD_CONSUMERS;
 }
 
 static void read_consumer(struct snapshot *s)
 {
     struct snapshot_build *b = s->build;
+    const struct conf_consumer *c;
 
-    if (b->next < conf_consumer_count(b->file)) {
-        consumers_add(
-            s->consumers,
-            conf_read_consumer(b->file, s->globals, b->next++, consumers_arena(s->consumers)),
-            &s->globals->plans);
+    if (b->next == conf_consumer_count(b->file)) {
+        b->next = 0;
+        b->phase = BUILD_OWN;
         return;
     }
-    b->next = 0;
-    b->phase = BUILD_OWN;
+    c = conf_read_consumer(b->file, b->next, consumers_arena(s->consumers));
+    if (b->role == BUILD_MASTER)
+        conf_check_consumer(b->file, s->globals, b->next, c);
+    consumers_add(s->consumers, c, &s->globals->plans);
+    b->next++;
 }
 
 /* ---- services --------------------------------------------------------------------------------- */

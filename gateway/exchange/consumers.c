@@ -20,7 +20,7 @@ struct consumers {
     size_t count, mask; /* places, a power of two, minus one; at most half are taken */
 };
 
-struct consumers *consumers_new(uint64_t hash)
+struct consumers *consumers_new(uint64_t hash, size_t keys)
 {
     struct consumers *all = calloc(1, sizeof *all);
 
@@ -29,7 +29,9 @@ struct consumers *consumers_new(uint64_t hash)
     all->holders = 1;
     all->hash = hash;
     arena_init(&all->arena, NULL);
-    all->mask = 7;
+    all->mask = 1;
+    while (all->mask + 1 < 2 * keys)
+        all->mask = all->mask * 2 + 1;
     all->places = ARENA_ARRAY(&all->arena, struct place, all->mask + 1);
     return all;
 }
@@ -77,18 +79,6 @@ static void put(struct consumers *all, struct place p)
     all->places[i] = p;
 }
 
-static void grow(struct consumers *all)
-{
-    struct place *was = all->places;
-    size_t count = all->mask + 1;
-
-    all->mask = count * 2 - 1;
-    all->places = ARENA_ARRAY(&all->arena, struct place, count * 2);
-    for (size_t i = 0; i < count; i++)
-        if (was[i].key)
-            put(all, was[i]);
-}
-
 static void add_key(struct consumers *all, const struct consumer *who,
                     const struct conf_consumer_key *conf)
 {
@@ -97,8 +87,7 @@ static void add_key(struct consumers *all, const struct consumer *who,
     *key = (struct consumer_key){ .digest = *conf_consumer_digest(conf),
                                   .expires_ns = conf->expires,
                                   .consumer = who };
-    if (++all->count * 2 > all->mask + 1)
-        grow(all);
+    CHECK(++all->count * 2 <= all->mask + 1);
     put(all, (struct place){ front_of(&key->digest), key });
 }
 

@@ -34,8 +34,8 @@ struct consumer_key {
 
 struct consumers;
 
-/* Empty, held once. hash: of its source; equal: the same consumers. */
-struct consumers *consumers_new(uint64_t hash);
+/* Empty, held once, with room for so many keys. hash: of its source; equal: the same consumers. */
+struct consumers *consumers_new(uint64_t hash, size_t keys);
 void consumers_hold(struct consumers *all);
 /* NULL is allowed. */
 void consumers_release(struct consumers *all);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/file.h"
 #include "conf/reference.h"
 
 struct toy {
@@ -67,7 +66,7 @@ static void read_services(struct conf_file *f, struct conf_problems *p)
     arena_init(&arena, NULL);
     g = conf_read_globals(f, &arena);
     for (size_t i = 0; i < conf_consumer_count(f); i++) {
-        conf_read_consumer_block(f, i, &arena);
+        conf_read_consumer(f, i, &arena);
         (void)conf_consumer_hash(f, i);
     }
     for (size_t i = 0; i < conf_service_count(f); i++) {

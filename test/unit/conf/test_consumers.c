@@ -11,7 +11,11 @@ static struct reading r;
 
 static const struct conf_consumer *consumer(size_t i)
 {
-    return conf_read_consumer(r.file, r.globals, i, &r.arena);
+    const struct conf_consumer *c = conf_read_consumer(r.file, i, &r.arena);
+
+    ck_assert_uint_ge(conf_consumer_keys(r.file, i), c->keys.count);
+    conf_check_consumer(r.file, r.globals, i, c);
+    return c;
 }
 
 static const struct conf_consumer_key *key(const struct conf_consumer *c, size_t i)

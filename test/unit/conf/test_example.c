@@ -91,7 +91,7 @@ START_TEST(test_what_is_commented_out_in_the_example_is_good_too)
     ck_assert_uint_eq(r.globals->stores.redis.count, 1);
     ck_assert_uint_eq(conf_consumer_count(r.file), 2);
     for (size_t i = 0; i < 2; i++)
-        ck_assert_uint_gt(conf_read_consumer(r.file, r.globals, i, &r.arena)->plan.len, 0);
+        conf_check_consumer(r.file, r.globals, i, conf_read_consumer(r.file, i, &r.arena));
     reading_is_good(&r);
     reading_end(&r);
     free(yaml);

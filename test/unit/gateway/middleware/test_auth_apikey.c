@@ -199,7 +199,7 @@ END_TEST
 static void with_consumers(struct stage *s)
 {
     static const uint64_t long_ago = 1000000000 * NS_PER_S, far_ahead = 16725225600 * NS_PER_S;
-    struct consumers *all = consumers_new(1);
+    struct consumers *all = consumers_new(1, 4);
     struct conf_plan plans[] = { { .name = STR("free") }, { .name = STR("gold") } };
     struct conf_list plan_list = ITEMS(plans);
     struct str *groups = ARENA_ARRAY(&s->arena, struct str, 2);
@@ -392,7 +392,7 @@ END_TEST
 
 START_TEST(test_each_of_many_keys_is_found_as_its_own_and_no_other)
 {
-    struct consumers *all = consumers_new(1);
+    struct consumers *all = consumers_new(1, 3000);
     struct conf_list none = { 0 };
     char text[16];
 
