@@ -21,7 +21,7 @@ bool limit_plan_build(struct limit_plan *p, struct builder *b, bool by_plan, str
     if (!by_plan)
         return true;
     if (plans->count == 0)
-        return builder_problem(b, "rate: there are no plans");
+        return builder_problem(b, "there are no plans to go by");
     if (name.len && number == plans->count) {
         hint = conf_nearest(name, offer_plan, b);
         return builder_problem(b, "plan_default: there is no plan \"%.*s\"%s%s%s", STR_ARGS(name),
@@ -29,8 +29,8 @@ bool limit_plan_build(struct limit_plan *p, struct builder *b, bool by_plan, str
                                hint ? "\"?" : "");
     }
     if (!b->identified)
-        builder_warning(
-            b, "rate: plan goes by who asks, and no step before this one says who that is");
+        builder_warning(b,
+                        "it goes by the plan of who asks, and no step before it says who that is");
     *p = (struct limit_plan){ .by_plan = true,
                               .count = (uint32_t)plans->count,
                               .default_plan = name.len ? (uint32_t)number + 1 : 0 };
