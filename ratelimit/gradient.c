@@ -21,6 +21,8 @@
 #define COUNT_MOST   UINT64_C(1023)
 #define ENOUGH       16 /* answers in a window */
 #define FEW          3  /* … if after twenty windows there are no more */
+/* us; so much is always headroom: a worker's own turns take that long under load, and it is no queueing in the service. */
+#define TURN         1000
 /* One answer that took very long says less than that all took long. */
 #define OUTLIER      8
 
@@ -133,7 +135,7 @@ static bool collect(const struct gradient *g, struct gradient_words *words, cons
     bool full;
 
     if (!s->measuring && s->base_us)
-        latency = clamp(latency, 1, s->base_us * OUTLIER);
+        latency = clamp(latency, 1, (s->base_us + TURN) * OUTLIER);
     do {
         w = window_of(seen);
         if (seen == 0 || w.measuring != s->measuring || w.count == 0)
@@ -159,8 +161,8 @@ static uint64_t moved(const struct gradient *g, const struct state *s, uint64_t 
                       uint64_t in_flight)
 {
     uint64_t limit = limit_in(g, s->limit), next;
-    double base = (double)s->base_us * (1 + (double)g->headroom_ppm / 1e6);
-    double factor = base / (double)mean_us;
+    uint64_t headroom_us = clamp(s->base_us * g->headroom_ppm / 1000000, TURN, LATENCY_MOST * 10);
+    double factor = (double)(s->base_us + headroom_us) / (double)mean_us;
     double now = (double)limit / LIMIT_UNIT;
 
     factor = factor < 0.5 ? 0.5 : factor > 2 ? 2 : factor;

@@ -89,7 +89,8 @@ static const struct conf_key keys[] = {
     KEY(concurrency_settings, measure_every, duration, "60s",
         "With adaptive: how often that is measured.", .arg = RANGE(NS_PER_S, 3600 * NS_PER_S)),
     KEY(concurrency_settings, headroom, share, "25%",
-        "With adaptive: longer by so much is not yet too long.", .arg = RANGE(0, 10000000)),
+        "With adaptive: longer by so much, and by a millisecond at least, is not yet too long.",
+        .arg = RANGE(0, 10000000)),
     KEY_BLOCK(concurrency_settings, exempt, &limit_exempt_schema, NULL),
     KEY(concurrency_settings, status, uint, "0",
         "Status of a refusal. 0: 503 where all clients share the limit (its key is made of "

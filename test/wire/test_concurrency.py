@@ -2,6 +2,7 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -687,3 +688,36 @@ def test_an_upload_that_waits_is_read_only_when_it_has_a_place(stage):
     second.send(b"hello")
     assert second.answer().status == 200
     assert gw.service.last.body == b"hello"
+
+
+def test_a_limit_that_adapts_finds_how_much_the_service_can_do_at_once(stage):
+    """Four at a time, twenty milliseconds each: what comes beyond waits, in the gateway and not in the service."""
+    hands = threading.Semaphore(4)
+
+    def act(turn):
+        turn.read_body()
+        with hands:
+            time.sleep(0.02)                      # the pace is what is acted; nothing is awaited here
+        turn.send(acts.answer_bytes(200, b"done"))
+    gw = limited(stage, act, workers=2, max=60, min=2, adaptive="gradient", queue=200, queue_timeout="30s")
+    enough, failures = threading.Event(), []
+
+    def run():
+        try:
+            with gw.client(timeout=30) as c:
+                while not enough.is_set():
+                    assert c.get().status == 200
+        except Exception as error:
+            failures.append(error)
+    threads = [threading.Thread(target=run) for _ in range(40)]
+    for t in threads:
+        t.start()
+    try:
+        found = gw.wait_metric(lambda m: m.get("gateway_concurrency_base_seconds") > 0
+                               and m.get("gateway_concurrency_limit") <= 15 and m.get(RUNNING) <= 16, 30)
+        assert found.get(WAITING) >= 20
+    finally:
+        enough.set()
+        for t in threads:
+            t.join()
+    assert not failures, failures[:3]
