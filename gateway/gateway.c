@@ -211,6 +211,16 @@ static void watch_bell(struct gateway *g)
         die("cannot watch the worker's bell");
 }
 
+/* What the last one in this seat said of its load is not ours. */
+static void begin_worker(struct gateway *g)
+{
+    shared_word *mine = &g->local.shared->in_hand[(size_t)g->local.seat * SEAT_WORDS];
+
+    word_put(&mine[SEAT_DELAY_NS], 0);
+    word_put(&mine[SEAT_SHED_PPM], 0);
+    watch_bell(g);
+}
+
 static void start(struct worker *w)
 {
     struct gateway *g = calloc(1, sizeof *g);
@@ -241,7 +251,7 @@ static void start(struct worker *w)
     if (w->role == ROLE_CARETAKER)
         g->caretaker = caretaker_start(w, l->bells);
     else
-        watch_bell(g);
+        begin_worker(g);
 }
 
 static struct snapshot *build(struct worker *w, int bundle_fd, uint64_t generation)

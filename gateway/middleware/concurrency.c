@@ -2,8 +2,9 @@
  * for a place (limit_line.h).
  *
  * An exchange has its place from this step on until it is over, whatever it ends of: on_done gives it back, and what
- * a killed worker had is given back by the master. With `adaptive` the limit moves between `min` and `max` by how long the
- * service takes (ratelimit/gradient.h); it is one for the step, whatever its keys.
+ * a killed worker had is given back by the master, though the service may not have noticed yet that nobody waits for
+ * its answer. With `adaptive` the limit moves between `min` and `max` by how long the service takes
+ * (ratelimit/gradient.h); it is one for the step, whatever its keys.
  */
 #include "gateway/base/number.h"
 #include "gateway/exchange/builder.h"

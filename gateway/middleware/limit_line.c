@@ -206,6 +206,8 @@ static struct limit_line *form(struct local *l, const struct places *p, uint64_t
     struct limit_lines *all = lines_of(l);
     struct limit_line *line = pool_take(&all->pool);
 
+    if (all->count == 0) /* calls that came when nobody waited: a late one would be passed over */
+        (void)places_calls(p, l->seat);
     *line = (struct limit_line){ .lines = all, .key = key, .places = *p };
     list_init(&line->waiting);
     timer_init(&line->look, on_look);
