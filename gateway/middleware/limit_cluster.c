@@ -345,7 +345,7 @@ static enum limit_outcome take_share(const struct limit_cluster *c, struct excha
         if (t.verdict == REMOTE_TAKEN) {
             limit_asks_share(x->local->limit_asks, &what, 0);
         } else if (may_wait(c, x, f)) {
-            queue = limit_asks_share(x->local->limit_asks, &what, cost);
+            queue = limit_asks_share(x->local->limit_asks, &what, cost - t.balance);
             if (queue)
                 return wait_for(x, f, queue, again);
         }

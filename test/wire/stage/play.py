@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 
 from .gateway import SANITIZERS, Gateway, binary
-from .redis import Redis
+from .redis import Redis, Sentinel, cluster
 from .service import Service
 from .standin import StandIn
 
@@ -26,6 +26,16 @@ class Stage:
         store = Redis(self.new_dir(), *arguments)
         self.stores.append(store)
         return store
+
+    def redis_cluster(self, nodes=3):
+        """Redis servers that divide the slots of a cluster among themselves."""
+        return cluster([self.new_dir() for _ in range(nodes)], self.stores.append)
+
+    def sentinel(self, master, quorum=1):
+        """A Sentinel that watches this master, by the name "mymaster"."""
+        found = Sentinel(self.new_dir(), master, quorum)
+        self.stores.append(found)
+        return found
 
     def new_dir(self):
         directory = os.path.join(self.dir, str(len(os.listdir(self.dir))))

@@ -55,11 +55,13 @@ class Redis:
         self.process = None
         self.start()
 
+    def command(self):
+        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+                "--dir", self.dir, "--loglevel", "warning", *self.arguments]
+
     def start(self):
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-             "--dir", self.dir, "--loglevel", "warning", *self.arguments],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
@@ -99,3 +101,45 @@ class Redis:
             self.go_on()
             self.process.kill()
         self.process.wait()
+
+
+class Sentinel(Redis):
+    """Watches one master, quickly."""
+
+    def __init__(self, directory, master, quorum):
+        self.config = os.path.join(directory, "sentinel.conf")
+        with open(self.config, "w") as file:
+            file.write(f"sentinel monitor mymaster 127.0.0.1 {master.port} {quorum}\n"
+                       "sentinel down-after-milliseconds mymaster 300\n"
+                       "sentinel failover-timeout mymaster 2000\n")
+        super().__init__(directory)
+
+    def command(self):
+        return ["redis-server", self.config, "--sentinel", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.dir]
+
+    def master_port(self):
+        return int(self.ask("SENTINEL", "get-master-addr-by-name", "mymaster")[1])
+
+
+def until(ready, what):
+    """Servers agree among themselves, and tell nobody when: look again, within a deadline."""
+    deadline = time.monotonic() + START_SECONDS
+    while not ready():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def cluster(directories, started):
+    nodes = []
+    for directory in directories:
+        nodes.append(Redis(directory, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", str(free_port())))
+        started(nodes[-1])
+    for i, node in enumerate(nodes):
+        node.ask("CLUSTER", "ADDSLOTSRANGE", 16384 * i // len(nodes), 16384 * (i + 1) // len(nodes) - 1)
+        node.ask("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
+    for node in nodes[1:]:
+        node.ask("CLUSTER", "MEET", "127.0.0.1", nodes[0].port, nodes[0].arguments[-1])
+    for node in nodes:
+        until(lambda: "cluster_state:ok" in node.ask("CLUSTER", "INFO") and
+              f"cluster_known_nodes:{len(nodes)}" in node.ask("CLUSTER", "INFO"), "the cluster does not come together")
+    return nodes
