@@ -154,6 +154,78 @@ def test_a_plan_is_kept_by_several_gateways_together(stage):
         assert got.count(200) == most, (who, got)
 
 
+def at_once(gateways, who, count):
+    clients = [gw.client() for _ in range(count) for gw in gateways]
+    for c in clients:
+        c.ask("GET", "/", {"X-API-KEY": who})
+    return [c.answer().status for c in clients]
+
+
+@pytest.mark.parametrize("every", ["0", "200ms"])
+def test_a_quota_of_several_gateways_refuses_and_leaves_the_rate_alone(stage, every):
+    redis = stage.redis()
+    service = stage.service()
+    plans = {**PLANS, "metered": {"rate": "20/h", "burst": 20, "quota": "7/d"}}
+    stores = {"redis": {"main": {"urls": [f"127.0.0.1:{redis.port}"], "timeout": "2s", "connect_timeout": "2s"}}}
+    both = [planned(stage, service=service, plans=plans, stores=stores, limit={"scope": "cluster", "store": "redis:main", "sync": {"every": every}})
+            for _ in range(2)]
+    day = today()
+    got = at_once(both, "m", 20)
+    assert set(got) <= {200, 429}
+    if day != today():
+        pytest.skip("midnight passed in the middle")
+    if every != "0":                                                                  # shares: never more, and nearly as many
+        assert 0 < got.count(200) <= 7
+        return
+    assert got.count(200) == 7
+    refused = [gw.get("/", {"X-API-KEY": "m"}) for gw in both]
+    assert {answer.text.strip() for answer in refused} == {"Quota Exceeded"}
+    for gw in both:                                                                   # the same plan, without its quota
+        gw.config["plans"] = {**plans, "metered": {"rate": "20/h", "burst": 20}}
+        gw.reload(**gw.config)
+    assert at_once(both, "m", 20).count(200) == 13
+
+
+@pytest.mark.parametrize("rule,status", [("deny", 429), ("allow", 200)])
+def test_a_plan_without_its_store_does_what_it_is_told(stage, rule, status):
+    redis = stage.redis()
+    stores = {"redis": {"main": {"urls": [f"127.0.0.1:{redis.port}"], "timeout": "100ms", "connect_timeout": "100ms"}}}
+    gw = planned(stage, stores=stores, limit={"scope": "cluster", "store": "redis:main", "sync": {"every": "0"}, "on_store_failure": rule})
+    assert statuses(gw, "m", 2) == [200, 200]
+    redis.stop()
+    assert set(at_once([gw], "m", 10)) == {status}
+    assert set(statuses(gw, "m", 3)) == {status}
+
+
+def test_who_waits_for_the_store_while_its_plan_is_taken_away_is_answered_by_what_it_began_with(stage):
+    redis = stage.redis()
+    stores = {"redis": {"main": {"urls": [f"127.0.0.1:{redis.port}"], "timeout": "20s", "connect_timeout": "20s"}}}
+    gw = planned(stage, stores=stores, limit={"scope": "cluster", "store": "redis:main", "sync": {"every": "0"}})
+    assert statuses(gw, "m", 1) == [200]
+    calls = redis.calls()
+    page = max(gw.metrics().get("gateway_requests_in_flight") for _ in range(10))    # what the page itself is counted as
+    redis.pause()
+    clients = [gw.client(timeout=30) for _ in range(4)]
+    for c in clients:
+        c.ask("GET", "/", {"X-API-KEY": "m"})
+    gw.wait_metric(lambda m: m.get("gateway_requests_in_flight") >= page + 4)
+    gone = {**gw.config, "plans": {"free": PLANS["free"]}, "consumers": [consumer("f1", "free")]}
+    gw.reload(**gone)
+    assert gw.get("/", {"X-API-KEY": "m"}).status == 401
+    redis.go_on()
+    assert [c.answer().status for c in clients] == [200] * 4
+    assert redis.calls() >= calls + 8                                                # of rate and quota each
+
+
+def test_requests_that_wait_in_line_have_a_quota_too(stage):
+    gw = planned(stage, plans={**PLANS, "metered": {"rate": "100/s", "quota": "7/d"}},
+                 limit={"algorithm": "leaky_bucket", "delay": "10s"})
+    day = today()
+    got = at_once([gw], "m", 12)
+    assert got.count(200) == 7 or day != today()
+    assert set(got) == {200, 429}
+
+
 def test_limits_are_shown_by_plan(stage):
     gw = planned(stage, workers=1)
     statuses(gw, "f1", 40)
