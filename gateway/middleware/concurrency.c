@@ -67,7 +67,9 @@ static const struct conf_key keys[] = {
         "With max: plan, the plan of who has none; empty: who has none is refused."),
     KEY(concurrency_settings, key, list_of, "[service]",
         "Who has a limit of its own: as in rate_limit. service: all clients of a service "
-        "together; consumer, ip, …: each of them.",
+        "together; consumer, ip, …: each of them. Where there are more keys at once than can be "
+        "told "
+        "apart (tens of thousands), shared_memory.limits.on_full: deny refuses, else they pass.",
         .arg = ELEMENT(word, .at_least = 1, .at_most = LIMIT_KEY_PARTS)),
     KEY(concurrency_settings, key_missing, one_of, "ip",
         "What of a request that has nothing of a member of the key. ip: its address takes the "

@@ -26,8 +26,8 @@ static const struct conf_key keys[] = {
         "… or while the worker uses more than this share of its core. 0: that does not matter.",
         .arg = RANGE(0, 1000000)),
     KEY(load_shed_settings, keep_priority, list_of, "[]",
-        "Services, and consumers and users that a step before has identified, whose requests are "
-        "never shed. The gateway's own pages (health, metrics) never are.",
+        "Services, and consumers, their plans and users that a step before has identified, whose "
+        "requests are never shed. The gateway's own pages (health, metrics) never are.",
         .arg = ELEMENT(word, .at_most = 4096)),
     KEY(load_shed_settings, status, uint, "503", "Status of a refusal.", .arg = RANGE(400, 599)),
     KEY(load_shed_settings, body, text, "Service Unavailable", "Text of a refusal."),
@@ -84,7 +84,8 @@ static bool is_kept(const struct load_shed *step, const struct exchange *x)
     if (step->service_is_kept)
         return true;
     for (size_t i = 0; i < step->kept_count; i++)
-        if (str_equal(step->kept[i], x->who.consumer) || str_equal(step->kept[i], x->who.user))
+        if (str_equal(step->kept[i], x->who.consumer) || str_equal(step->kept[i], x->who.plan) ||
+            str_equal(step->kept[i], x->who.user))
             return true;
     return false;
 }

@@ -392,6 +392,9 @@ static const char *const refused[] = { "{}",
                                        "{max: 2, min: 3, adaptive: gradient}",
                                        "{max: 2, key: nobody}",
                                        "{max: 2, status: 200}",
+                                       "{max: plan}",
+                                       "{max: plan, adaptive: gradient}",
+                                       "{max: 2, plan_default: small}",
                                        "{max: 2, queue_timeout: 0}" };
 
 START_TEST(test_what_cannot_be_meant_is_refused)
@@ -401,6 +404,124 @@ START_TEST(test_what_cannot_be_meant_is_refused)
     stage_begin(&s);
     ck_assert(!stage_step(&s, &concurrency_middleware, "u", refused[_i]));
     stage_end(&s);
+}
+END_TEST
+
+START_TEST(test_the_time_of_the_request_that_runs_out_ends_the_waiting)
+{
+    struct play p;
+    struct act first, waits;
+
+    play_begin(&p, "{max: 1, queue: 10}");
+    ck_assert_int_eq(come(&p, &first, 0), NEXT);
+    ck_assert_int_eq(come(&p, &waits, 0), WAIT);
+    waiter_cancel(
+        &waits.frame.waiter); /* as exchange_fail does, which then walks the steps outwards */
+    act_response(&waits);
+    ck_assert_uint_eq(waiting(&p), 0);
+    leave(&first);
+    turn(&p, 0);
+    ck_assert(!is_served(&waits));
+    leave(&waits);
+    play_end(&p);
+}
+END_TEST
+
+START_TEST(test_the_exempt_are_not_counted)
+{
+    struct play p;
+    struct act first, a;
+
+    play_begin(&p, "{max: 1, exempt: {ips: [198.51.100.0/24], consumers: [acme]}}");
+    ck_assert_int_eq(come(&p, &first, 0), NEXT);
+    for (int i = 0; i < 4; i++) {
+        act_begin(&a, &p.s, i == 0 ? "198.51.100.7" : "192.0.2.1");
+        a.x.local = &p.workers[0];
+        a.x.who.consumer = i == 1 ? STR("acme") : STR_NONE;
+        a.x.who.user = i == 2 ? STR("acme") : STR_NONE;
+        ck_assert_int_eq(act_request(&a), i == 3 ? REPLIED : NEXT);
+        leave(&a);
+    }
+    ck_assert_uint_eq(running(&p), 1);
+    leave(&first);
+    play_end(&p);
+}
+END_TEST
+
+static const struct {
+    const char *yaml;
+    enum verdict second;
+} missing[] = {
+    { "{max: 1, key: 'header:X-Tenant', key_missing: skip}", NEXT },
+    { "{max: 1, key: 'header:X-Tenant', key_missing: ip}", REPLIED },
+};
+
+START_TEST(test_what_of_requests_without_a_key)
+{
+    struct play p;
+    struct act first, second;
+
+    play_begin(&p, missing[_i].yaml);
+    ck_assert_int_eq(come(&p, &first, 0), NEXT);
+    ck_assert_int_eq(come(&p, &second, 1), missing[_i].second);
+    leave(&first);
+    leave(&second);
+    play_end(&p);
+}
+END_TEST
+
+START_TEST(test_without_a_key_it_may_be_refused)
+{
+    struct play p;
+    struct act a;
+
+    play_begin(&p, "{max: 1, key: 'header:X-Tenant', key_missing: refuse}");
+    ck_assert_int_eq(come(&p, &a, 0), REPLIED);
+    ck_assert_int_eq(a.x.reason, REASON_CONCURRENCY_LIMITED);
+    leave(&a);
+    play_end(&p);
+}
+END_TEST
+
+/* Comes as a member of the n-th plan, from 1; 0: of none. */
+static enum verdict come_by_plan(struct play *p, struct act *a, uint32_t plan)
+{
+    act_begin(a, &p->s, "192.0.2.1");
+    a->x.local = &p->workers[0];
+    a->x.who.plan_number = plan;
+    return act_request(a);
+}
+
+START_TEST(test_a_plan_says_how_many)
+{
+    static struct conf_plan plans[] = { { .name = STR_INIT("small"), .concurrency = 1 },
+                                        { .name = STR_INIT("large"), .concurrency = 2 },
+                                        { .name = STR_INIT("any") } };
+    struct conf_list list = { plans, 3 };
+    struct stage s;
+    struct play p;
+    struct act a[8];
+
+    stage_begin(&s);
+    ck_assert(!stage_step(&s, &concurrency_middleware, "u", "{max: plan}")); /* there are none */
+    stage_end(&s);
+    play_begin(&p, "{max: 1}");
+    p.s.globals.plans = list;
+    ck_assert(stage_step(&p.s, &concurrency_middleware, "u", "{max: plan}"));
+    ck_assert_int_eq(come_by_plan(&p, &a[0], 1), NEXT);
+    ck_assert_int_eq(come_by_plan(&p, &a[1], 1), REPLIED);
+    ck_assert_int_eq(come_by_plan(&p, &a[2], 2), NEXT);
+    ck_assert_int_eq(come_by_plan(&p, &a[3], 2), REPLIED);
+    ck_assert_int_eq(come_by_plan(&p, &a[4], 3), NEXT);
+    ck_assert_int_eq(come_by_plan(&p, &a[5], 0), REPLIED);
+    ck_assert(stage_step(&p.s, &concurrency_middleware, "u", "{max: plan, plan_default: any}"));
+    ck_assert_int_eq(come_by_plan(&p, &a[6], 0), NEXT);
+    for (int i = 0; i < 7; i++)
+        leave(&a[i]);
+    ck_assert(
+        !stage_step(&p.s, &concurrency_middleware, "u", "{max: plan, plan_default: nobodys}"));
+    p.s.problems.errors = 0;
+    play_end(&p);
 }
 END_TEST
 
@@ -490,6 +611,12 @@ int main(void)
     tcase_add_test(t, test_who_leaves_with_a_place_before_it_was_woken_gives_it_on);
     tcase_add_test(t, test_a_place_that_comes_as_the_time_runs_out_is_taken);
     tcase_add_test(t, test_only_so_many_wait);
+    tcase_add_test(t, test_the_time_of_the_request_that_runs_out_ends_the_waiting);
+    tcase_add_test(t, test_the_exempt_are_not_counted);
+    tcase_add_loop_test(t, test_what_of_requests_without_a_key, 0,
+                        (int)(sizeof missing / sizeof *missing));
+    tcase_add_test(t, test_without_a_key_it_may_be_refused);
+    tcase_add_test(t, test_a_plan_says_how_many);
     tcase_add_test(t, test_in_shadow_nobody_waits_and_nobody_is_refused);
     tcase_add_loop_test(t, test_the_status_says_whether_the_client_did_too_much_or_all_together, 0,
                         (int)(sizeof statuses / sizeof *statuses));

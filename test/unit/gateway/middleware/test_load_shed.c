@@ -32,7 +32,7 @@ static void begin(struct stage *s, const char *yaml)
 }
 
 struct who {
-    const char *consumer, *user;
+    const char *consumer, *user, *plan;
 };
 
 /* Of so many requests. */
@@ -45,6 +45,7 @@ static unsigned shed_of(struct stage *s, unsigned count, struct who who)
 
         act_begin(&a, s, "192.0.2.1");
         a.x.who.consumer = who.consumer ? str_from(who.consumer) : STR_NONE;
+        a.x.who.plan = who.plan ? str_from(who.plan) : STR_NONE;
         a.x.who.user = who.user ? str_from(who.user) : STR_NONE;
         if (act_request(&a) == REPLIED) {
             shed++;
@@ -79,6 +80,7 @@ static const struct {
     { "{keep_priority: [u]}", { 0 }, true },
     { "{keep_priority: [v]}", { 0 }, false },
     { "{keep_priority: [gold]}", { .consumer = "gold" }, true },
+    { "{keep_priority: [gold]}", { .consumer = "acme", .plan = "gold" }, true },
     { "{keep_priority: [other, gold]}", { .user = "gold" }, true },
     { "{keep_priority: [gold]}", { .consumer = "golden", .user = "gol" }, false },
 };
