@@ -24,7 +24,7 @@ void shares_init(struct shares *s, const struct region_header *h, const struct c
                           .salt = hash_str(&turned, name),
                           .tag = cells_tag(cells, limit_pack(&remote->limit) << FAMILY_BITS |
                                                       family_number(remote)),
-                          .evict = when_full == FULL_EVICT };
+                          .when_full = when_full };
 }
 
 static uint64_t word_of(const struct shares *s, const struct cell *cell,
@@ -71,7 +71,7 @@ static struct cell *find(const struct shares *s, uint64_t key, const struct chan
                          struct cell_pair *seen)
 {
     if (c->what == GRANT)
-        return cells_find(&s->cells, key, s->tag, c->now_ns, s->evict, seen);
+        return cells_find(&s->cells, key, s->tag, c->now_ns, s->when_full == FULL_EVICT, seen);
     return cells_look(&s->cells, key, seen);
 }
 
@@ -114,6 +114,14 @@ void shares_give_back(const struct shares *s, uint64_t key, uint64_t count, uint
     struct change c = { .what = GIVE_BACK, .count = count, .at_ns = at_ns, .now_ns = now_ns };
 
     change(s, key ^ s->salt, &c);
+}
+
+bool shares_has_place(const struct shares *s, uint64_t key, uint64_t now_ns)
+{
+    struct cell_pair seen;
+
+    return cells_find(&s->cells, key ^ s->salt, s->tag, now_ns, s->when_full == FULL_EVICT,
+                      &seen) != NULL;
 }
 
 void shares_grant(const struct shares *s, uint64_t key, uint64_t asked_ns, uint64_t now_ns,

@@ -4,7 +4,7 @@
  * taken until Redis has forgotten it. Beside the word, unguarded, lies a note that is only advice: a wrong one costs a
  * question too many or too few, never a token.
  *
- * Never blocks, never fails: who finds no cell has no share, and asks for each request. Processes: any number at once.
+ * Never blocks, never fails: a full table is told before anybody asks. Processes: any number at once.
  */
 #ifndef RATELIMIT_SHARES_H
 #define RATELIMIT_SHARES_H
@@ -18,7 +18,7 @@ struct shares {
     struct cells cells;
     uint64_t salt; /* of the limit: a key of the limiter is another one here */
     uint64_t tag;
-    bool evict;
+    enum when_full when_full;
 };
 
 /* name     of the limit, as with limiter_init */
@@ -30,6 +30,8 @@ void shares_take(const struct shares *s, uint64_t key, uint64_t cost, uint64_t n
                  struct remote_taking *out);
 void shares_give_back(const struct shares *s, uint64_t key, uint64_t count, uint64_t at_ns,
                       uint64_t now_ns);
+/* Is there a cell for what would be granted? If not, asking for it would be for nothing: when_full says what to do. */
+bool shares_has_place(const struct shares *s, uint64_t key, uint64_t now_ns) MUST_USE;
 void shares_grant(const struct shares *s, uint64_t key, uint64_t asked_ns, uint64_t now_ns,
                   const struct remote_answer *a);
 

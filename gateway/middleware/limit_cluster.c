@@ -323,6 +323,20 @@ static void decide(const struct limit_cluster *c, const struct remote_taking *t,
                             .at_ns = now_ns };
 }
 
+/* Nowhere to keep a share. Two of the rules know what to do; the third, to take another's cell, always finds one. */
+static enum limit_outcome without_place(const struct limit_cluster *c, struct limit_hold *h,
+                                        struct decision *d)
+{
+    const struct remote *r = &c->shares.remote;
+
+    h->source = LIMIT_FROM_NOBODY;
+    d->allowed = c->shares.when_full == FULL_ALLOW;
+    d->remaining = d->allowed ? r->at_once : 0;
+    /* a cell of the group may be idle by then */
+    d->retry_ns = d->allowed ? 0 : r->limit.per_ns;
+    return LIMIT_DECIDED;
+}
+
 static enum limit_outcome take_share(const struct limit_cluster *c, struct exchange *x,
                                      struct frame *f, uint64_t key, uint32_t cost, uint64_t now_ns,
                                      step_fn again, struct decision *d)
@@ -344,6 +358,8 @@ static enum limit_outcome take_share(const struct limit_cluster *c, struct excha
         what = about(&asker, store, key);
         if (t.verdict == REMOTE_TAKEN) {
             limit_asks_share(x->local->limit_asks, &what, 0);
+        } else if (!shares_has_place(&c->shares, key, now_ns)) {
+            return without_place(c, h, d);
         } else if (may_wait(c, x, f)) {
             queue = limit_asks_share(x->local->limit_asks, &what, cost - t.balance);
             if (queue)
