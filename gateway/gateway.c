@@ -352,7 +352,9 @@ static void look_at_pressure(struct local *l)
     uint64_t now_ns = clock_now_ns();
     struct timespec used;
 
-    pressure_turned(&l->pressure, l->loop->now_ns, now_ns, l->loop->full);
+    /* each client may have a link to a service */
+    pressure_turned(&l->pressure, l->loop->now_ns, now_ns,
+                    l->loop->full ? 2 * l->session_count / LOOP_EVENTS : 0);
     if (pressure_is_due(&l->pressure, now_ns)) {
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
         pressure_look(&l->pressure, now_ns,

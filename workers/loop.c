@@ -8,9 +8,8 @@
 #include "gateway/base/check.h"
 #include "gateway/base/clock.h"
 
-#define WATCH_MAGIC     0x57a7c41eu
-#define EVENTS_PER_TURN 256
-#define LARGE_KEPT      (2 * 1024 * 1024 / LOOP_LARGE_BUFFER)
+#define WATCH_MAGIC 0x57a7c41eu
+#define LARGE_KEPT  (2 * 1024 * 1024 / LOOP_LARGE_BUFFER)
 
 void loop_init(struct loop *l)
 {
@@ -101,13 +100,13 @@ static int timeout_ms(struct loop *l, uint64_t most_ns)
 
 void loop_turn(struct loop *l, uint64_t most_ns)
 {
-    struct epoll_event events[EVENTS_PER_TURN];
-    int n = epoll_wait(l->epoll, events, EVENTS_PER_TURN, timeout_ms(l, most_ns));
+    struct epoll_event events[LOOP_EVENTS];
+    int n = epoll_wait(l->epoll, events, LOOP_EVENTS, timeout_ms(l, most_ns));
 
     if (n < 0 && errno != EINTR)
         die("epoll_wait");
     l->now_ns = clock_now_ns();
-    l->full = n == EVENTS_PER_TURN;
+    l->full = n == LOOP_EVENTS;
     for (int i = 0; i < n; i++) {
         struct watch *w = events[i].data.ptr;
 

@@ -52,6 +52,7 @@ struct loop {
     struct pool large_buffers; /* LOOP_LARGE_BUFFER bytes each; idle ones above 2 MiB go back */
 };
 
+#define LOOP_EVENTS       256 /* that a turn takes at most */
 #define LOOP_SMALL_BUFFER ((size_t)16 * 1024)
 #define LOOP_LARGE_BUFFER ((size_t)256 * 1024)
 

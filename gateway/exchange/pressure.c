@@ -29,18 +29,20 @@ static void forget(struct pressure *l)
     *l = (struct pressure){ .random = random };
 }
 
-void pressure_turned(struct pressure *l, uint64_t woken_ns, uint64_t now_ns, bool full)
+void pressure_turned(struct pressure *l, uint64_t woken_ns, uint64_t now_ns, uint64_t left)
 {
     uint64_t turn_ns = now_ns > woken_ns ? now_ns - woken_ns : 0;
+    uint64_t before = l->full_turns < l->left ? l->full_turns : l->left;
     uint64_t passed_ns = l->ended_ns && now_ns > l->ended_ns ? now_ns - l->ended_ns : turn_ns;
 
     if (now_ns > l->asked_ns + FORGET_NS) {
         forget(l);
         return;
     }
-    /* What could not be taken in this turn has waited for it, too. */
-    l->delay_ns = towards(l->delay_ns, l->queued_ns + turn_ns, passed_ns);
-    l->queued_ns = full ? l->queued_ns + turn_ns : 0;
+    /* What is taken now may have been left by the turns before: as many as were full. */
+    l->delay_ns = towards(l->delay_ns, turn_ns * (1 + before), passed_ns);
+    l->full_turns = left ? l->full_turns + 1 : 0;
+    l->left = left;
     l->ended_ns = now_ns;
 }
 

@@ -1,7 +1,7 @@
 /* How busy this worker is, and which share of the requests it should turn away.
  *
- * Delay: what arrives while the loop is in a turn waits for its end, and if more was ready than a turn takes, for the
- * next turns too. So the delay is how long turns take, smoothed over a tenth of a second; one reading of the clock a turn.
+ * Delay: what arrives while the loop is in a turn waits for its end, and if more is ready than a turn takes, for some
+ * turns more. So the delay is how long turns take, smoothed over a tenth of a second; one reading of the clock a turn.
  * CPU: the share of a core that the process used, asked ten times a second at most. Nothing is read while no step
  * asks for a share.
  *
@@ -29,7 +29,9 @@ struct pressure_rule {
 struct pressure {
     uint64_t asked_ns; /* when a share was asked for last; 0: never */
     uint64_t looked_ns, ended_ns;
-    uint64_t delay_ns, queued_ns;
+    uint64_t delay_ns;
+    uint64_t full_turns,
+        left; /* turns that were full, one after the other; what the last one left */
     uint64_t cpu_ppm, cpu_used_ns;
     struct {
         struct pressure_rule rule;
@@ -46,8 +48,8 @@ static inline bool pressure_is_watched(const struct pressure *l)
 }
 
 /* A turn that began at woken_ns ends.
- * full     more may have been ready than it could take */
-void pressure_turned(struct pressure *l, uint64_t woken_ns, uint64_t now_ns, bool full);
+ * left     if more may have been ready than it could take: in how many turns more it will have been taken, at most */
+void pressure_turned(struct pressure *l, uint64_t woken_ns, uint64_t now_ns, uint64_t left);
 /* Is it time for pressure_look? At most ten times a second. */
 bool pressure_is_due(const struct pressure *l, uint64_t now_ns);
 /* How much CPU time the process has used so far; moves the shares. */

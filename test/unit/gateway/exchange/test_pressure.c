@@ -25,7 +25,7 @@ static void play_for(struct play *a, const struct pressure_rule *rule, uint64_t 
         (void)pressure_share(&a->p, rule, woken);
         a->now_ns += turn_ns;
         a->cpu_ns += turn_ns;
-        pressure_turned(&a->p, woken, a->now_ns, false);
+        pressure_turned(&a->p, woken, a->now_ns, 0);
         if (pressure_is_due(&a->p, a->now_ns))
             pressure_look(&a->p, a->now_ns, a->cpu_ns);
     }
@@ -51,7 +51,7 @@ START_TEST(test_who_asks_for_nothing_is_not_measured)
     ck_assert(pressure_is_watched(&a.p));
     play_for(&a, &by_delay, NS_PER_MS, NS_PER_MS, NS_PER_S);
     a.now_ns += 11 * NS_PER_S;
-    pressure_turned(&a.p, a.now_ns, a.now_ns + 1, false);
+    pressure_turned(&a.p, a.now_ns, a.now_ns + 1, 0);
     ck_assert(!pressure_is_watched(&a.p));
 }
 END_TEST
@@ -75,12 +75,18 @@ START_TEST(test_what_does_not_fit_into_a_turn_has_waited_for_several)
 
     play_begin(&a);
     (void)share(&a, &by_delay);
-    for (int i = 0; i < 30; i++) {
-        pressure_turned(&a.p, a.now_ns, a.now_ns + 10 * NS_PER_MS, i % 10 != 9);
+    for (int i = 0; i < 300; i++) { /* all are full, and four turns take all there is */
+        pressure_turned(&a.p, a.now_ns, a.now_ns + 10 * NS_PER_MS, 3);
         a.now_ns += 10 * NS_PER_MS;
     }
-    ck_assert_uint_ge(a.p.delay_ns, 40 * NS_PER_MS); /* ten turns of ten */
-    ck_assert_uint_le(a.p.delay_ns, 100 * NS_PER_MS);
+    ck_assert_uint_ge(a.p.delay_ns, 39 * NS_PER_MS);
+    ck_assert_uint_le(a.p.delay_ns, 40 * NS_PER_MS);
+    for (int i = 0; i < 300; i++) { /* every other one is full */
+        pressure_turned(&a.p, a.now_ns, a.now_ns + 10 * NS_PER_MS, i % 2 ? 3 : 0);
+        a.now_ns += 10 * NS_PER_MS;
+    }
+    ck_assert_uint_ge(a.p.delay_ns, 14 * NS_PER_MS);
+    ck_assert_uint_le(a.p.delay_ns, 17 * NS_PER_MS);
 }
 END_TEST
 
@@ -186,7 +192,7 @@ START_TEST(test_under_steady_overload_it_finds_its_level)
         a.now_ns += NS_PER_MS;
         a.cpu_ns += NS_PER_MS;
         backlog_ns = backlog_ns > NS_PER_MS ? backlog_ns - NS_PER_MS : 0;
-        pressure_turned(&a.p, a.now_ns - backlog_ns, a.now_ns, false);
+        pressure_turned(&a.p, a.now_ns - backlog_ns, a.now_ns, 0);
         if (pressure_is_due(&a.p, a.now_ns))
             pressure_look(&a.p, a.now_ns, a.cpu_ns);
         if (i < 30000)

@@ -15,7 +15,7 @@ static void overload(struct stage *s, const struct pressure_rule *rule)
     (void)pressure_share(p, rule, s->loop.now_ns);
     for (int i = 0; i < 100; i++) {
         (void)pressure_share(p, rule, s->loop.now_ns);
-        pressure_turned(p, s->loop.now_ns, s->loop.now_ns + NS_PER_S, false);
+        pressure_turned(p, s->loop.now_ns, s->loop.now_ns + NS_PER_S, 0);
         stage_pass_time(s, NS_PER_S);
         pressure_look(p, s->loop.now_ns, s->loop.now_ns);
     }
