@@ -108,7 +108,7 @@ uint64_t limiter_key(const struct limiter *l, struct str client)
 static uint64_t word_of(const struct limiter *l, const struct cell *cell,
                         const struct cell_pair *pair, uint64_t now_ns)
 {
-    uint64_t tag = pair->key & CELLS_TAG_MASK, meaning;
+    uint64_t tag = cell_tag(pair), meaning;
     struct limit was;
 
     if (pair->word == 0)
@@ -181,7 +181,7 @@ struct decision limiter_take(const struct limiter *l, uint64_t key, int32_t cost
         if (LIKELY(cell_swap(cell, &seen, next)))
             return d;
         /* the key guards the word: when it is another's by now, look where ours is */
-        if (!cell_is_of(&seen, key))
+        if (cell_is_lost(&seen, key))
             cell = find(l, key, cost, now_ns, &seen);
     }
     if (cost > 0)

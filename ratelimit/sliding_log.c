@@ -294,16 +294,14 @@ struct decision sliding_log_take(const struct limiter *l, uint64_t key, int32_t 
         struct cell_pair next = seen;
         uint64_t stamp;
 
-        if (!cell_is_of(&seen, key)) {
-            cell = find(l, key, cost > 0, now_ns, &seen);
-            continue;
-        }
         if (cost > 0) {
             cell_keep_until(cell, now_ns + l->idle_ns);
             next.word = word_with_room(l, stamps, seen.word, key, now_us);
             if (next.word != seen.word) {
                 if (cell_swap(cell, &seen, next))
                     seen = next;
+                else if (cell_is_lost(&seen, key))
+                    cell = find(l, key, true, now_ns, &seen);
                 continue;
             }
         } else if (cost < 0) {
@@ -328,9 +326,10 @@ struct decision sliding_log_take(const struct limiter *l, uint64_t key, int32_t 
                 return d;
             }
             take_back(&r, stamp, amount);
-        } else {
-            cell = find(l, key, true, now_ns, &seen);
+            if (!cell_is_lost(&seen, key))
+                continue;
         }
+        cell = find(l, key, true, now_ns, &seen);
     }
     return without_cell(l, cost);
 }

@@ -4,6 +4,11 @@
 _Static_assert(sizeof(struct cell) == 32, "four cells are two cache lines");
 
 #define TAG_PROBES 64
+/* Between a key's hash and its tag, while the word is 0: how often the cell was begun anew. */
+#define LIFE       UINT64_C(0x2000)
+#define LIFE_MASK  UINT64_C(0xe000)
+
+_Static_assert((CELLS_TAG_MASK & ~LIFE_MASK) == CELLS_TAGS - 1, "a tag has its own bits");
 
 /* x86-64 has had it since its second year; the attribute spares the rest of the program the flag. */
 #if defined(__x86_64__)
@@ -29,6 +34,12 @@ static struct cell_pair pair_read(const struct cell *cell)
         if (LIKELY(word_peek(&cell->key) == p.key))
             return p;
     }
+}
+
+/* Free cells keep the number of their last life, and nothing else. */
+static bool is_free(const struct cell_pair *p)
+{
+    return (p->key & ~LIFE_MASK) == 0;
 }
 
 /* A full barrier, as all locked instructions of this width are: what the caller reads next is read after it. */
@@ -82,7 +93,7 @@ static struct cell *find_in(struct cell *group, uint64_t hash, struct cell_pair 
 {
     for (size_t i = 0; i < CELLS_GROUP; i++) {
         *seen = pair_read(&group[i]);
-        if (seen->key != 0 && cell_is_of(seen, hash))
+        if (!is_free(seen) && cell_is_of(seen, hash))
             return &group[i];
     }
     return NULL;
@@ -90,7 +101,14 @@ static struct cell *find_in(struct cell *group, uint64_t hash, struct cell_pair 
 
 struct cell *cells_look(const struct cells *c, uint64_t hash, struct cell_pair *seen)
 {
-    return find_in(group_of(c, hash), hash, seen);
+    struct cell *group = group_of(c, hash);
+
+    for (size_t i = 0; i < CELLS_GROUP; i++) {
+        *seen = pair_read(&group[i]);
+        if (seen->word != 0 && cell_is_of(seen, hash))
+            return &group[i];
+    }
+    return NULL;
 }
 
 /* The cell that a newcomer may take: a free one, else the one idle the longest, else, if that is allowed, the one idle
@@ -103,7 +121,7 @@ static struct cell *find_victim(struct cell *group, uint64_t now_ns, bool evict,
 
     for (size_t i = 0; i < CELLS_GROUP; i++) {
         struct cell_pair p = pair_read(&group[i]);
-        uint64_t idle_at = p.key == 0 ? 0 : word_peek(&group[i].idle_at_ns);
+        uint64_t idle_at = is_free(&p) ? 0 : word_peek(&group[i].idle_at_ns);
 
         if (victim && idle_at >= soonest)
             continue;
@@ -114,69 +132,79 @@ static struct cell *find_victim(struct cell *group, uint64_t now_ns, bool evict,
     return evict || soonest <= now_ns ? victim : NULL;
 }
 
-static const struct cell_pair nobody = { 0, 0 };
-
 /* Give a cell up that holds nothing yet. */
 static bool vacate(const struct cells *c, struct cell *cell, struct cell_pair *seen)
 {
+    const struct cell_pair nobody = { seen->key & LIFE_MASK, 0 };
+
     if (seen->word != 0 || !cell_swap(cell, seen, nobody))
         return false;
     word_add(&c->shared->used, UINT64_MAX); /* one less */
     return true;
 }
 
-/* Two newcomers of one key may have taken two cells. One that still holds nothing goes; if both hold something, then so
- * it is, and everybody finds the lower one until the other is idle. */
-static struct cell *settle(const struct cells *c, struct cell *mine, uint64_t hash,
-                           struct cell_pair *seen)
+/* Newcomers of one key who did not see one another may have taken several cells. Whoever is about to begin a word looks for
+ * the others: of cells that hold nothing the lowest stays, and one that holds something is the key's. So before a word is
+ * begun there is no other, and whoever begins one elsewhere finds its cell given up. (test/model/cells_settle.pml)
+ * returns  false: it was given up, look again */
+static bool settle(const struct cells *c, struct cell *mine, uint64_t hash, struct cell_pair *seen)
 {
     struct cell *group = group_of(c, hash);
 
     for (size_t i = 0; i < CELLS_GROUP; i++) {
         struct cell_pair other = pair_read(&group[i]);
 
-        if (&group[i] == mine || other.key == 0 || !cell_is_of(&other, hash) ||
-            vacate(c, &group[i], &other))
+        if (&group[i] == mine || is_free(&other) || !cell_is_of(&other, hash) ||
+            (&group[i] > mine && vacate(c, &group[i], &other)))
             continue;
-        /* a change between the look and the swap: it is somebody's now, or holds something */
-        if (other.key == 0 || !cell_is_of(&other, hash))
-            continue;
-        if (vacate(c, mine, seen) || &group[i] < mine) {
-            *seen = other;
-            return &group[i];
-        }
+        (void)vacate(c, mine, seen); /* or it holds something by now: either way there is news */
+        return false;
     }
-    return mine;
+    return true;
+}
+
+/* The key of a cell that begins, told apart from the same key that was there before. */
+static uint64_t key_of_next_life(const struct cell_pair *before, uint64_t hash, uint64_t tag)
+{
+    uint64_t life = before->word == 0 ? (before->key + LIFE) & LIFE_MASK : LIFE;
+
+    return (hash & ~CELLS_TAG_MASK) | life | tag;
 }
 
 struct cell *cells_find(const struct cells *c, uint64_t hash, uint64_t tag, uint64_t now_ns,
                         bool evict, struct cell_pair *seen)
 {
     struct cell *group = group_of(c, hash);
-    struct cell_pair fresh = { (hash & ~CELLS_TAG_MASK) | tag, 0 };
 
-    CHECK(tag > 0 && tag <= CELLS_TAG_MASK);
+    CHECK(tag > 0 && tag < CELLS_TAGS);
     for (;;) {
         struct cell *cell = find_in(group, hash, seen);
+        struct cell_pair fresh = { 0, 0 };
         bool was_used, was_idle;
 
-        if (LIKELY(cell))
+        if (LIKELY(cell && seen->word != 0))
             return cell;
-        cell = find_victim(group, now_ns, evict, seen);
         if (!cell) {
-            word_add(&c->shared->full, 1);
-            return NULL;
+            cell = find_victim(group, now_ns, evict, seen);
+            if (!cell) {
+                word_add(&c->shared->full, 1);
+                return NULL;
+            }
+            if (!is_free(seen) && cell_is_of(seen, hash))
+                continue; /* somebody was faster, for this very key */
+            was_used = !is_free(seen);
+            was_idle = word_peek(&cell->idle_at_ns) <= now_ns;
+            fresh.key = key_of_next_life(seen, hash, tag);
+            if (!cell_swap(cell, seen, fresh))
+                continue;
+            *seen = fresh;
+            if (!was_used)
+                word_add(&c->shared->used, 1);
+            else
+                word_add(was_idle ? &c->shared->takeovers : &c->shared->evictions, 1);
         }
-        was_used = seen->key != 0;
-        was_idle = word_peek(&cell->idle_at_ns) <= now_ns;
-        if (!cell_swap(cell, seen, fresh))
-            continue; /* somebody was faster, perhaps for this very key */
-        *seen = fresh;
-        if (!was_used)
-            word_add(&c->shared->used, 1);
-        else
-            word_add(was_idle ? &c->shared->takeovers : &c->shared->evictions, 1);
-        return settle(c, cell, hash, seen);
+        if (settle(c, cell, hash, seen))
+            return cell;
     }
 }
 

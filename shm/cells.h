@@ -7,8 +7,8 @@
  * owner lands in the new owner's word.)
  *
  * A key is a keyed 64-bit hash: its low bits choose the probe group, its upper 48 bits are compared. The low
- * 16 bits of a stored key are a tag instead, which its user changes with the word: under which parameters
- * the word is meant. `idle_at` says when the word will mean as little as none, so that anybody may take the
+ * 13 bits of a stored key are a tag instead, which its user changes with the word: under which parameters
+ * the word is meant. The three above them are the table's own, until the first word is written. `idle_at` says when the word will mean as little as none, so that anybody may take the
  * cell then; it is advice, written before the word is.
  *
  * A probe group is two cache lines, four cells; a key lives in its group or nowhere. When none of the four
@@ -21,12 +21,12 @@
 
 #define CELLS_GROUP    4
 #define CELLS_TAGS     8192
-#define CELLS_TAG_MASK UINT64_C(0xffff)
+#define CELLS_TAG_MASK UINT64_C(0xffff) /* of a key: what is not the hash */
 /* How old the clock of a process may be that was stopped in the middle of a turn. */
 #define CELLS_SKEW_NS  UINT64_C(600000000000)
 
 struct cell {
-    _Alignas(16) shared_word key; /* upper 48 bits of the hash, 16 bits of tag; 0: never used */
+    _Alignas(16) shared_word key; /* upper 48 bits of the hash, tag; without both: free */
     shared_word word;
     shared_word idle_at_ns;
     shared_word spare; /* zero; for a second word of state */
@@ -63,9 +63,9 @@ size_t cells_capacity(const struct cells *c);
  * 0. When the group is full: `evict` takes the cell that is idle soonest, else NULL. */
 struct cell *cells_find(const struct cells *c, uint64_t hash, uint64_t tag, uint64_t now_ns,
                         bool evict, struct cell_pair *seen) MUST_USE;
-/* The same without making one: NULL if the key has no cell. */
+/* The same without making one: NULL if the key has no word but 0. */
 struct cell *cells_look(const struct cells *c, uint64_t hash, struct cell_pair *seen) MUST_USE;
-/* Change both halves at once. On failure *seen is what is there now; look whose it is. */
+/* Change both halves at once. On failure *seen is what is there now: see cell_is_lost. */
 bool cell_swap(struct cell *cell, struct cell_pair *seen, struct cell_pair next) MUST_USE;
 
 /* The tag that stands for this meaning (not 0), the same for everybody as long as the region lives, and back: 0 if the
@@ -79,6 +79,18 @@ uint64_t cells_meaning(const struct cells *c, uint64_t tag);
 static inline bool cell_is_of(const struct cell_pair *pair, uint64_t hash)
 {
     return ((pair->key ^ hash) & ~CELLS_TAG_MASK) == 0;
+}
+
+/* After a swap that failed: is this no cell to go on with, so that the key has to be looked for again? One that holds
+ * nothing may be one of several; cells_find sees to that. */
+static inline bool cell_is_lost(const struct cell_pair *pair, uint64_t hash)
+{
+    return !cell_is_of(pair, hash) || pair->word == 0;
+}
+
+static inline uint64_t cell_tag(const struct cell_pair *pair)
+{
+    return pair->key & (CELLS_TAGS - 1);
 }
 
 /* Before the word is changed: it will not be idle before `at_ns`. What is much later was left by a predecessor; clocks

@@ -1,5 +1,5 @@
 /* Sixty-four keys fight for sixteen cells, and every word says whose it is. Nobody may ever see a word of another key,
- * and no change may be lost while the key kept its cell.
+ * no change may be lost while the key kept its cell, and no key may have two words.
  */
 #include "shm/cells.h"
 #include "test/hammer/hammer.h"
@@ -26,18 +26,36 @@ static void act(struct hammer *h, unsigned actor, struct random *random)
         while (cell && cell_is_of(&seen, hash)) {
             HAMMER_CHECK(seen.word == 0 || seen.word >> 32 == id, "key %llu sees the word of %llu",
                          (unsigned long long)id, (unsigned long long)(seen.word >> 32));
-            HAMMER_CHECK((seen.key & CELLS_TAG_MASK) >= 1 && (seen.key & CELLS_TAG_MASK) <= 3,
-                         "a tag that nobody gave");
+            HAMMER_CHECK(cell_tag(&seen) >= 1 && cell_tag(&seen) <= 3, "a tag that nobody gave");
             cell_keep_until(cell, now + random_below(random, 20000));
             if (cell_swap(cell, &seen,
                           (struct cell_pair){ (hash & ~CELLS_TAG_MASK) | tag,
                                               id << 32 | ((seen.word + 1) & UINT32_MAX) }))
+                break;
+            if (cell_is_lost(&seen, hash))
                 break;
         }
         if (cells_look(&w->cells, hash, &seen))
             HAMMER_CHECK(seen.word == 0 || seen.word >> 32 == id, "key %llu looks at %llu",
                          (unsigned long long)id, (unsigned long long)(seen.word >> 32));
         word_add_own(&w->looks[actor], 2);
+    }
+}
+
+/* Whoever began a word made sure that there was no other. */
+static void check_that_keys_have_one_word(const struct work *w)
+{
+    for (uint64_t id = 1; id <= KEYS; id++) {
+        uint64_t hash = hash_keyed(&w->key, &id, sizeof id), words = 0;
+
+        for (size_t i = 0; i < cells_capacity(&w->cells); i++) {
+            const struct cell *cell = &w->cells.shared->cell[i];
+            struct cell_pair p = { word_peek(&cell->key), word_peek(&cell->word) };
+
+            words += p.word != 0 && cell_is_of(&p, hash);
+        }
+        HAMMER_CHECK(words <= 1, "key %llu has %llu words", (unsigned long long)id,
+                     (unsigned long long)words);
     }
 }
 
@@ -52,6 +70,7 @@ int main(int argc, char **argv)
     w.h.actors = 4;
     w.h.act = act;
     hammer_run(&w.h);
+    check_that_keys_have_one_word(&w);
     for (unsigned i = 0; i < HAMMER_ACTORS_MAX; i++)
         looks += word_peek(&w.looks[i]);
     for (size_t i = 0; i < cells_capacity(&w.cells); i++)

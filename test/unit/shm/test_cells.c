@@ -52,12 +52,12 @@ START_TEST(test_a_new_key_has_word_zero_and_is_found_again)
     cell = cells_find(&cells, HASH(1), TAG, 5, false, &seen);
     ck_assert_ptr_nonnull(cell);
     ck_assert_uint_eq(seen.word, 0);
-    ck_assert_uint_eq(seen.key & CELLS_TAG_MASK, TAG);
+    ck_assert_uint_eq(cell_tag(&seen), TAG);
     ck_assert(cell_swap(cell, &seen, (struct cell_pair){ seen.key, 42 }));
     ck_assert_ptr_eq(cells_look(&cells, HASH(1), &seen), cell);
     ck_assert_uint_eq(seen.word, 42);
     ck_assert_ptr_eq(cells_find(&cells, HASH(1), TAG + 1, 5, false, &seen), cell);
-    ck_assert_uint_eq(seen.key & CELLS_TAG_MASK, TAG); /* as it was left */
+    ck_assert_uint_eq(cell_tag(&seen), TAG); /* as it was left */
     ck_assert_uint_eq(counted(&cells.shared->used), 1);
 }
 END_TEST
@@ -174,18 +174,66 @@ START_TEST(test_half_full_almost_every_key_has_a_place_of_its_own)
 }
 END_TEST
 
-START_TEST(test_two_cells_of_one_key_become_one)
-{
-    struct cell *low = &cells.shared->cell[0], *high = &cells.shared->cell[2], *cell;
-    struct cell_pair seen;
+/* Colleagues who did not see one another have taken several cells of the group for one key. */
+static const struct {
+    uint64_t words[CELLS_GROUP]; /* NONE: not the key's */
+    int wanted;                  /* which is the key's after all */
+} several[] = {
+#define NONE UINT64_MAX
+    { { 5, NONE, 0, NONE }, 0 },    { { 0, NONE, 5, NONE }, 2 }, { { 0, 0, 0, 0 }, 0 },
+    { { NONE, 0, NONE, 0 }, 1 },    { { 0, 0, 0, 7 }, 3 },       { { NONE, NONE, NONE, 0 }, 3 },
+    { { NONE, NONE, NONE, 9 }, 3 }, { { 0, 8, NONE, 0 }, 1 },
+};
 
-    /* a colleague was faster by an instruction: the same key in a higher cell, nothing counted there yet */
-    word_put(&high->key, HASH(1) | TAG);
-    word_put(&low->key, HASH(1) | TAG);
-    word_put(&low->word, 5);
+START_TEST(test_several_cells_of_one_key_become_one)
+{
+    struct cell *group = cells.shared->cell, *cell;
+    struct cell_pair seen;
+    uint64_t used = 0, mine = 0;
+
+    for (size_t i = 0; i < CELLS_GROUP; i++)
+        if (several[_i].words[i] != NONE) {
+            word_put(&group[i].key, HASH(1) | TAG);
+            word_put(&group[i].word, several[_i].words[i]);
+            used++;
+        }
+    word_put(&cells.shared->used, used);
+    /* who only looks sees the one that holds something, if there is one */
+    cell = cells_look(&cells, HASH(1), &seen);
+    if (several[_i].words[several[_i].wanted] != 0)
+        ck_assert_ptr_eq(cell, &group[several[_i].wanted]);
+    else
+        ck_assert_ptr_null(cell);
     cell = cells_find(&cells, HASH(1), TAG, 5, false, &seen);
-    ck_assert_ptr_eq(cell, low);
-    ck_assert_uint_eq(seen.word, 5);
+    ck_assert_ptr_eq(cell, &group[several[_i].wanted]);
+    ck_assert_uint_eq(seen.word, several[_i].words[several[_i].wanted]);
+    if (seen.word == 0) {
+        ck_assert(cell_swap(cell, &seen, (struct cell_pair){ HASH(1) | TAG, 1 }));
+        for (size_t i = 0; i < CELLS_GROUP; i++)
+            mine += word_peek(&group[i].key) >> 16 != 0;
+        ck_assert_uint_eq(mine, 1);
+        ck_assert_uint_eq(counted(&cells.shared->used), 1);
+    }
+}
+END_TEST
+
+/* Stopped between its look and its first word: by then the cell was given up, and begun again by somebody else. */
+START_TEST(test_a_cell_that_is_begun_again_is_another)
+{
+    struct cell_pair old, seen;
+    struct cell *cell = cells_find(&cells, HASH(1), TAG, 5, false, &old);
+
+    for (int i = 0; i < 6; i++) {
+        /* a colleague who holds a word in a lower cell gives it up */
+        seen = old;
+        ck_assert_ptr_eq(cells_find(&cells, HASH(1), TAG, 5, false, &seen), cell);
+        ck_assert(cell_swap(cell, &seen, (struct cell_pair){ seen.key & 0xe000, 0 }));
+        ck_assert_ptr_eq(cells_find(&cells, HASH(1), TAG, 5, false, &seen), cell);
+        ck_assert_uint_eq(seen.word, 0);
+        seen = old;
+        ck_assert(!cell_swap(cell, &seen, (struct cell_pair){ old.key, 1 }));
+        ck_assert(cell_is_lost(&seen, HASH(1)));
+    }
 }
 END_TEST
 
@@ -231,7 +279,8 @@ int main(void)
     tcase_add_test(t, test_what_a_predecessor_left_in_idle_at_does_not_bind_its_successor);
     tcase_add_test(t, test_a_table_has_at_least_the_capacity_asked_for);
     tcase_add_test(t, test_half_full_almost_every_key_has_a_place_of_its_own);
-    tcase_add_test(t, test_two_cells_of_one_key_become_one);
+    tcase_add_loop_test(t, test_several_cells_of_one_key_become_one, 0, (int)ARRAY_LEN(several));
+    tcase_add_test(t, test_a_cell_that_is_begun_again_is_another);
     tcase_add_test(t, test_a_tag_stands_for_its_meaning);
     tcase_add_test(t, test_more_meanings_than_tags_forget_the_oldest_and_still_answer);
     suite_add_tcase(s, t);
