@@ -104,7 +104,7 @@ endef
 $(foreach v,$(VARIANTS),$(eval $(call VARIANT_RULES,$v)))
 
 # --- tests ---------------------------------------------------------------------------------------
-# T=ratelimit takes the unit tests of one folder, T=test_proxy.py one file of test/wire, T=wire, T=hammer or T=corpus one kind;
+# T=ratelimit takes the unit tests of one folder, T=test_proxy.py one file of test/wire, T=wire, T=hammer, T=model or T=corpus one kind;
 # CK_RUN_CASE=name one case of libcheck. scripts/run-tests runs what was built and says the sum.
 kind  = $(if $T,$(filter $1,$T),all)
 PICK := $(if $T,$(foreach t,$(UNIT),$(if $(findstring /$(T:/=)/,$t),$t)),$(UNIT))
@@ -112,11 +112,12 @@ PICK := $(if $T,$(foreach t,$(UNIT),$(if $(findstring /$(T:/=)/,$t),$t)),$(UNIT)
 FAULTY := $(if $(call kind,wire)$(filter test_faults.py,$T),$B/faults/sluice)
 ASKED := $(call program,debug,$(PICK)) \
          $(if $(call kind,corpus),$(call program,debug,$(FUZZERS))) \
-         $(if $(call kind,hammer),$(call program,release,$(HAMMER)) $(call program,tsan,$(HAMMER)))
+         $(if $(call kind,hammer),$(call program,release,$(HAMMER)) $(call program,tsan,$(HAMMER))) \
+         $(if $(call kind,model),test/model/run)
 
-test: packages        ## install what is missing, build with asan and ubsan, run unit, hammer, corpus and wire tests (T=ratelimit: one folder)
+test: packages        ## install what is missing, build with asan and ubsan, run unit, hammer, model, corpus and wire tests (T=ratelimit: one folder)
 	@$(MAKE) debug $(FAULTY) $(ASKED)
-	@T='$T' $(PYTHON) scripts/run-tests $(if $T,,unit hammer corpus wire) $(ASKED)
+	@T='$T' $(PYTHON) scripts/run-tests $(if $T,,unit hammer model corpus wire) $(ASKED)
 
 test-unit: $(call program,debug,$(PICK)) ## only the unit tests
 	@$(PYTHON) scripts/run-tests $^
@@ -139,7 +140,7 @@ tsan: $(call program,tsan,$(HAMMER)) ## the hammer programs as threads under the
 hammer: $(call program,release,$(HAMMER)) ## the hammer programs as processes with SIGKILL, SECONDS=60 each
 	@SECONDS_EACH=$(SECONDS) $(PYTHON) scripts/run-tests $^
 
-model:                ## the take-over of a cell, the breaker's probe, the sliding log: every state of them (needs spin)
+model:                ## cells of limits, the breaker's probe, the sliding log: every state of their models (needs spin)
 	@test/model/run
 
 fuzz: $(if $(FUZZ),$B/fuzz/test/fuzz/fuzz_$(FUZZ),$(call program,fuzz,$(FUZZERS))) ## FUZZ=h1_head SECONDS=60; without FUZZ all of them in turn
