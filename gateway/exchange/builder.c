@@ -52,6 +52,11 @@ const struct conf_redis *builder_redis(struct builder *b, struct str store)
     return NULL;
 }
 
+struct str builder_label(const struct builder *b)
+{
+    return b->label.len ? b->label : b->step_name;
+}
+
 static void PRINTF_LIKE(3, 0)
     report(struct builder *b, enum conf_severity severity, const char *format, va_list args)
 {

@@ -37,7 +37,8 @@ struct builder {
     bool whole_gateway;                /* the step is of the whole gateway: one for all services */
     struct str service_name;           /* whose part it is; "" for the gateway's own */
     struct str step_name;              /* as in `middleware:`; state is kept under it */
-    struct conf_place at;              /* of the step or service, for problems */
+    struct str label;     /* of its metrics, if that is another than step_name; else empty */
+    struct conf_place at; /* of the step or service, for problems */
     struct bundle *bundle;
 };
 
@@ -48,6 +49,8 @@ void *builder_table(struct builder *b, enum table_kind kind, const char *word,
 /* The store that a setting names ("redis:main"), its names resolved. Lives as long as the build: a step keeps what it needs of
  * it in b->arena. NULL: there is none, and a problem has been reported. */
 const struct conf_redis *builder_redis(struct builder *b, struct str store) MUST_USE;
+/* What its metrics are told apart by. */
+struct str builder_label(const struct builder *b);
 /* An error at the place of the step: fails the load. Always returns false. */
 bool builder_problem(struct builder *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void builder_warning(struct builder *b, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -31,7 +31,7 @@ static uint64_t seconds_up(uint64_t ns)
 
 void limit_answer_build(struct limit_answer *a, struct builder *b, const struct limiter *l)
 {
-    const struct str labels[] = { b->service_name, b->step_name };
+    const struct str labels[] = { b->service_name, builder_label(b) };
 
     /* The master only rehearses; what is refused leaves no series behind. */
     if (b->role == BUILD_WORKER)

@@ -143,7 +143,7 @@ static const char *make_parts(struct limit_cluster *c, struct builder *b, struct
 static void keep_names(struct limit_cluster *c, struct builder *b, const struct conf_redis *r,
                        struct str name)
 {
-    const struct str labels[] = { b->service_name, b->step_name };
+    const struct str labels[] = { b->service_name, builder_label(b) };
     static const char who[] = "gateway";
 
     c->key_head = key_head(b, r->key_prefix, name);

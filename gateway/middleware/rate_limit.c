@@ -322,14 +322,17 @@ static bool make_tier_of_plan(struct tier *t, const struct rate_limit *r, struct
 
     settings.rate = plan->rate;
     settings.burst = plan->burst ? plan->burst : plan->rate.count;
+    b->label = step; /* plans may be many: series are for all of them */
     b->step_name = limit_plan_name(b, step, number, false);
     good = make_part(&t->parts[t->count++], r, b, &settings, REASON_RATE_LIMITED);
     if (good && plan->quota.count) {
         settings = quota_of(s, plan);
+        b->label = str_format(b->arena, "%.*s:quota", STR_ARGS(step));
         b->step_name = limit_plan_name(b, step, number, true);
         good = make_part(&t->parts[t->count++], r, b, &settings, REASON_QUOTA_EXCEEDED);
     }
     b->step_name = step;
+    b->label = STR_NONE;
     return good;
 }
 

@@ -81,7 +81,7 @@ def test_a_quota_refuses_with_words_of_its_own(stage):
     assert 0 < int(answer.headers["Retry-After"]) <= 86400
     line = [line for line in gw.wait_records(8) if line["status"] == 429][0]
     assert (line["reason"], line["consumer"]) == (names.QUOTA_EXCEEDED, "m")
-    gw.wait_metric(lambda m: m.get(names.S3_LIMITED, service="u", limit="plan_limit:metered:quota") >= 1)
+    gw.wait_metric(lambda m: m.get(names.S3_LIMITED, service="u", limit="plan_limit:quota") >= 1)
 
 
 def test_a_plan_that_a_reload_gives_holds_at_once(stage):
