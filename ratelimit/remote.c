@@ -27,7 +27,8 @@
 #define EXACT_MAX                                                                                  \
     (UINT64_C(1) << 52) /* what a number in Redis' scripts holds exactly, and once more */
 #define LOG_MAX 128
-#define GROWTH  4 /* a share is at most so many times the last one */
+#define TICK_NS (NS_PER_MS / 8) /* of `until` */
+#define GROWTH  4               /* a share is at most so many times the last one */
 #define FAMILY(name, family)                                                                       \
     {                                                                                              \
         &(name), (family)                                                                          \
@@ -98,10 +99,10 @@ const char *remote_init(struct remote *r, const struct algorithm *a, const struc
 /* ---- the word ---------------------------------------------------------------------------------- */
 
 struct reading {
-    bool paced;       /* and until_ms is ahead */
+    bool paced;       /* and `until` is ahead */
     uint64_t balance; /* of what may still be spent */
     uint64_t size;
-    int64_t ahead_ms; /* of now, until_ms is */
+    int64_t ahead; /* of now, in ticks */
 };
 
 static uint64_t ms_of(uint64_t ns)
@@ -143,12 +144,12 @@ static struct reading read_word(uint64_t word, const struct remote *r, uint64_t 
 {
     struct reading v = { .balance = low_bits(word, COUNT_BITS),
                          .size = size_unpack(low_bits(word >> COUNT_BITS, SIZE_BITS)),
-                         .ahead_ms = distance(word >> UNTIL_SHIFT, ms_of(now_ns), UNTIL_BITS) };
+                         .ahead = distance(word >> UNTIL_SHIFT, now_ns / TICK_NS, UNTIL_BITS) };
 
     if (!(word & HELD_BIT))
         return (struct reading){ 0 };
-    if (v.ahead_ms <= 0) {
-        v.ahead_ms = 0;
+    if (v.ahead <= 0) {
+        v.ahead = 0;
         if (ends_with_window(r))
             v.balance = 0;
     } else {
@@ -169,7 +170,7 @@ uint64_t remote_take(uint64_t word, const struct remote *r, uint64_t now_ns, uin
 
     *out = (struct remote_taking){ .verdict = REMOTE_ASK, .balance = v.balance };
     if (ends_with_window(r))
-        out->end_ns = (uint64_t)v.ahead_ms * NS_PER_MS;
+        out->end_ns = (uint64_t)v.ahead * TICK_NS;
     if (v.balance >= cost) {
         v.balance -= cost;
         out->verdict = REMOTE_TAKEN;
@@ -180,7 +181,7 @@ uint64_t remote_take(uint64_t word, const struct remote *r, uint64_t now_ns, uin
     }
     if (v.paced) {
         out->verdict = REMOTE_REFUSED;
-        out->retry_ns = (uint64_t)v.ahead_ms * NS_PER_MS;
+        out->retry_ns = (uint64_t)v.ahead * TICK_NS;
     }
     return word;
 }
@@ -189,9 +190,9 @@ uint64_t remote_take(uint64_t word, const struct remote *r, uint64_t now_ns, uin
 static bool is_of_window(uint64_t word, const struct remote *r, const struct reading *v,
                          uint64_t now_ns, uint64_t at_ns)
 {
-    uint64_t end_ns = now_ns + (uint64_t)v->ahead_ms * NS_PER_MS;
+    uint64_t end_ns = now_ns + (uint64_t)v->ahead * TICK_NS;
 
-    if (v->ahead_ms <= 0 || (r->family == REMOTE_SLIDING && (word & PACED_BIT)))
+    if (v->ahead <= 0 || (r->family == REMOTE_SLIDING && (word & PACED_BIT)))
         return false;
     return end_ns <= at_ns || end_ns - at_ns < r->limit.per_ns;
 }
@@ -353,18 +354,18 @@ uint64_t remote_grant(uint64_t word, const struct remote *r, uint64_t asked_ns, 
                       const struct remote_answer *a)
 {
     struct reading v = read_word(word, r, now_ns);
-    uint64_t balance = up_to(v.balance + a->granted, REMOTE_TOKENS_MAX), until_ms = ms_of(now_ns);
-    uint64_t end_ms = ms_of(asked_ns + up_to(a->lasts_ns, REMOTE_LONGEST_NS));
+    uint64_t balance = up_to(v.balance + a->granted, REMOTE_TOKENS_MAX), until = now_ns / TICK_NS;
+    uint64_t end = (asked_ns + up_to(a->lasts_ns, REMOTE_LONGEST_NS)) / TICK_NS;
     uint64_t flags = HELD_BIT;
 
     if (a->paced) {
         flags |= PACED_BIT;
-        until_ms = ms_of(now_ns + up_to(a->pace_ns, REMOTE_LONGEST_NS) + NS_PER_MS - 1);
+        until = (now_ns + up_to(a->pace_ns, REMOTE_LONGEST_NS) + TICK_NS - 1) / TICK_NS;
     }
     /* What it holds is not to be spent after its window. Redis saw the question after it was sent, so the end is not later
      * than this. */
-    if (ends_with_window(r) && (!a->paced || (balance && end_ms < until_ms)))
-        until_ms = end_ms;
-    return flags | low_bits(until_ms, UNTIL_BITS) << UNTIL_SHIFT |
-           size_pack(balance) << COUNT_BITS | balance;
+    if (ends_with_window(r) && (!a->paced || (balance && end < until)))
+        until = end;
+    return flags | low_bits(until, UNTIL_BITS) << UNTIL_SHIFT | size_pack(balance) << COUNT_BITS |
+           balance;
 }

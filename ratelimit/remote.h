@@ -8,8 +8,8 @@
  * When there is nothing left, Redis says when to come again: until then the node refuses by itself ("paced"), so a flood
  * costs Redis next to nothing.
  *
- * Time in the word is in milliseconds, of which it has 34 bits: what lies more than three months ahead is kept as three
- * months. Word 0 means "never seen".
+ * Time in the word is in eighths of milliseconds, of which it has 34 bits: what lies more than twelve days ahead is kept as
+ * twelve days. Word 0 means "never seen".
  */
 #ifndef RATELIMIT_REMOTE_H
 #define RATELIMIT_REMOTE_H
@@ -17,7 +17,7 @@
 #include "ratelimit/algorithm.h"
 
 #define REMOTE_TOKENS_MAX ((UINT64_C(1) << 20) - 1) /* of a share */
-#define REMOTE_LONGEST_NS (UINT64_C(90) * 86400 * 1000000000)
+#define REMOTE_LONGEST_NS (UINT64_C(12) * 86400 * 1000000000)
 #define REMOTE_ERROR_PARTS                                                                         \
     10 /* the shares of all gateways: at most one in so many of what can be taken at once */
 
