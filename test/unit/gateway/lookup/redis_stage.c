@@ -424,6 +424,8 @@ void ask_until_refused(struct worker_stage *w, const struct redis_script *script
     while (ask(w, &a, script, "k", NULL)) {
         unsigned before = a.answers;
 
+        ck_assert_msg(before < 100, "never refused\n%s", logged(w));
+
         UNTIL(w, a.answers > before);
         ck_assert_int_ne(a.answer.outcome, REDIS_OK);
     }
