@@ -97,6 +97,7 @@ struct places_view places_look(const struct places *p, uint32_t seat, uint64_t k
             v.next = s;
             oldest_ns = since_ns;
             next_was = was;
+            v.next_is_late = was == LATE;
         }
     }
     return v;
@@ -114,7 +115,7 @@ static void pause_a_little(uint32_t seat, unsigned tries)
     }
 }
 
-enum claim { CLAIM_NEWCOMER, CLAIM_WAITER, CLAIM_LINE };
+enum claim { CLAIM_NEWCOMER, CLAIM_PAST, CLAIM_WAITER, CLAIM_LINE };
 
 static bool is_too_much(enum claim claim, const struct places_view *v, uint64_t most)
 {
@@ -126,6 +127,8 @@ static bool is_worth_trying(enum claim claim, const struct places_view *v, uint6
     switch (claim) {
     case CLAIM_NEWCOMER:
         return v->taken + v->waiting < most;
+    case CLAIM_PAST:
+        return v->taken + v->promised < most && (v->next == SEAT_NONE || v->next_is_late);
     case CLAIM_WAITER:
         return v->taken < most;
     case CLAIM_LINE:
@@ -155,9 +158,9 @@ static enum places_result claim(const struct places *p, uint32_t seat, uint64_t 
         if (claim == CLAIM_LINE && WAITING(mine) == 0)
             word_put(&g->since_ns[i], now_ns); /* nobody asks for it before the next line */
         /* seq_cst: of two that take the last one, at least one sees both */
-        word_show(&g->way[i], claim == CLAIM_NEWCOMER ? mine + ONE_TAKEN
-                              : claim == CLAIM_LINE   ? mine + ONE_WAITING
-                                                      : mine + ONE_TAKEN - ONE_WAITING);
+        word_show(&g->way[i], claim == CLAIM_LINE     ? mine + ONE_WAITING
+                              : claim == CLAIM_WAITER ? mine + ONE_TAKEN - ONE_WAITING
+                                                      : mine + ONE_TAKEN);
         v = places_look(p, seat, key, now_ns);
         if (!is_too_much(claim, &v, most))
             return PLACES_GOT;
@@ -170,6 +173,12 @@ static enum places_result claim(const struct places *p, uint32_t seat, uint64_t 
 enum places_result places_take(const struct places *p, uint32_t seat, uint64_t key, uint64_t max)
 {
     return claim(p, seat, key, CLAIM_NEWCOMER, max, 0);
+}
+
+enum places_result places_take_past(const struct places *p, uint32_t seat, uint64_t key,
+                                    uint64_t max, uint64_t now_ns)
+{
+    return claim(p, seat, key, CLAIM_PAST, max, now_ns);
 }
 
 enum places_result places_wait(const struct places *p, uint32_t seat, uint64_t key, uint64_t most,

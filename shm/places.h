@@ -55,6 +55,7 @@ struct places_view {
     uint64_t taken, waiting;
     uint64_t promised; /* places for those who were called and are coming */
     uint32_t next;     /* whose turn it is when there is one more; SEAT_NONE: nobody's */
+    bool next_is_late; /* it was called and has not come, and so it is with all others that wait */
 };
 
 /* The table: made within a load, found otherwise; the seats' table must be there. False as region_table. */
@@ -68,6 +69,9 @@ enum places_result places_take(const struct places *p, uint32_t seat, uint64_t k
 /* A newcomer waits; at most `most` do. `now_ns` matters if it is the first here. */
 enum places_result places_wait(const struct places *p, uint32_t seat, uint64_t key, uint64_t most,
                                uint64_t now_ns) MUST_USE;
+/* A newcomer that may not wait takes one of at most `max`, past those who were called and do not come. */
+enum places_result places_take_past(const struct places *p, uint32_t seat, uint64_t key,
+                                    uint64_t max, uint64_t now_ns) MUST_USE;
 /* One that waits here takes one of at most `max`: both in one step. */
 bool places_advance(const struct places *p, uint32_t seat, uint64_t key, uint64_t max) MUST_USE;
 /* One that waited here has left. */

@@ -353,24 +353,37 @@ static enum verdict without_count(struct exchange *x, struct frame *f)
     return c->full_refuses ? refuse(x, f, REASON_CONCURRENCY_LIMITED) : NEXT;
 }
 
-static enum verdict wait_for_place(struct exchange *x, struct frame *f)
+static enum verdict let_in(struct exchange *x, const struct concurrency *c, struct stay *s)
+{
+    s->stage = STAY_RUNS;
+    holds_add(&c->now, x->local->seat, NOW_RUNNING);
+    return NEXT;
+}
+
+static enum verdict wait_for_place(struct exchange *x, struct frame *f, uint64_t max)
 {
     const struct concurrency *c = f->step->prepared;
     struct stay *s = f->state;
-    enum places_result r;
+    struct local *l = x->local;
 
     s->wait.frame = f;
     s->wait.renew = renew;
-    r = limit_line_join(x->local, &c->places, s->key, s->most, c->queue, &s->wait);
-    if (r == PLACES_FULL)
+    switch (limit_line_join(l, &c->places, s->key, s->most, c->queue, &s->wait)) {
+    case PLACES_GOT:
+        break;
+    case PLACES_FULL:
         return without_count(x, f);
-    if (r == PLACES_NONE)
+    case PLACES_NONE:
+        /* it may be full of those whose worker hangs, and places free all the same */
+        if (places_take_past(&c->places, l->seat, s->key, max, exchange_now_ns(x)) == PLACES_GOT)
+            return let_in(x, c, s);
         return refuse(x, f, REASON_CONCURRENCY_LIMITED);
+    }
     s->stage = STAY_WAITS;
-    holds_add(&c->now, x->local->seat, NOW_WAITING);
+    holds_add(&c->now, l->seat, NOW_WAITING);
     (void)frame_wait(f, &s->wait.woken, c->queue_ms, after_waiting);
     /* one may have become free before anybody could see us wait */
-    limit_line_serve(x->local, &c->places, s->key, s->most);
+    limit_line_serve(l, &c->places, s->key, s->most);
     return WAIT;
 }
 
@@ -398,9 +411,7 @@ static enum verdict on_request(struct exchange *x, struct frame *f)
         max = max + c->queue < PLACES_MOST ? max + c->queue : PLACES_MOST;
     switch (places_take(&c->places, x->local->seat, s->key, max)) {
     case PLACES_GOT:
-        s->stage = STAY_RUNS;
-        holds_add(&c->now, x->local->seat, NOW_RUNNING);
-        return NEXT;
+        return let_in(x, c, s);
     case PLACES_FULL:
         return without_count(x, f);
     case PLACES_NONE:
@@ -408,7 +419,7 @@ static enum verdict on_request(struct exchange *x, struct frame *f)
     }
     if (c->queue == 0 || !frame_acts(f))
         return refuse(x, f, REASON_CONCURRENCY_LIMITED);
-    return wait_for_place(x, f);
+    return wait_for_place(x, f, max);
 }
 
 /* How long the service took is what the limit goes by. */

@@ -304,6 +304,34 @@ def test_a_worker_that_hangs_with_the_first_in_line_holds_up_nobody(stage):
     assert act.most == 1
 
 
+def test_a_queue_full_of_those_whose_worker_hangs_keeps_nobody_from_a_free_place(stage):
+    act = Counting()
+    gw = limited(stage, act, workers=2, max=1, queue=3, queue_timeout="30s")
+    clients = [gw.client() for _ in range(24)]
+    for c in clients:
+        assert c.get("/health").status == 200
+    ports = {pid: process.clients_of(pid, gw.port) for pid in gw.workers()}
+    mine, hung = sorted(ports, key=lambda pid: len(ports[pid]))[::-1]
+    ours = [c for c in clients if c.sock.getsockname()[1] in ports[mine]]
+    theirs = [c for c in clients if c.sock.getsockname()[1] in ports[hung]][:3]
+    assert len(theirs) == 3, "nearly all came to one worker"
+    ours[0].ask()
+    act.wait_now(1)
+    for c in theirs:
+        c.ask()
+    wait_gauges(gw, 1, 3)
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        act.let_go()
+        assert ours[0].answer().status == 200
+        wait_until(lambda: ours[1].get().status == 200)
+        assert [ours[n].get().status for n in range(6)] == [200] * 6
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    assert [c.answer().status for c in theirs] == [200] * 3
+    wait_gauges(gw, 0, 0)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_reload_that_raises_the_maximum_lets_those_in_who_wait(stage, workers):
     act = Counting()

@@ -213,6 +213,26 @@ START_TEST(test_who_does_not_come_is_passed_over)
 }
 END_TEST
 
+START_TEST(test_who_may_not_wait_passes_those_who_do_not_come_and_nobody_else)
+{
+    uint64_t late = NOW + PLACES_PATIENCE_NS + 1;
+
+    take(a, KEY, 2);
+    take(a, KEY, 2);
+    wait_since(b, KEY, 10);
+    places_give(&places, a, KEY);
+    ck_assert_int_eq(places_take_past(&places, c, KEY, 2, NOW), PLACES_NONE); /* it is b's turn */
+    places_call(&places, NULL, b, KEY, NOW);
+    ck_assert_int_eq(places_take_past(&places, c, KEY, 2, NOW), PLACES_NONE); /* it is coming */
+    ck_assert_int_eq(places_take_past(&places, c, KEY, 2, late), PLACES_GOT);
+    ck_assert_int_eq(places_take_past(&places, c, KEY, 2, late), PLACES_NONE); /* never too many */
+    places_give(&places, c, KEY);
+    (void)places_calls(&places, b);
+    ck_assert(places_advance(&places, b, KEY, 2));
+    ck_assert_int_eq(places_take_past(&places, c, KEY, 2, late), PLACES_NONE);
+}
+END_TEST
+
 START_TEST(test_what_a_dead_process_had_is_free)
 {
     struct bells *bells = bells_new();
@@ -270,6 +290,7 @@ int main(void)
     tcase_add_test(t, test_the_turn_is_of_who_has_waited_longest);
     tcase_add_test(t, test_who_is_called_is_promised_the_place_for_a_while);
     tcase_add_test(t, test_who_does_not_come_is_passed_over);
+    tcase_add_test(t, test_who_may_not_wait_passes_those_who_do_not_come_and_nobody_else);
     tcase_add_test(t, test_what_a_dead_process_had_is_free);
     tcase_add_test(t, test_the_most_that_may_be_fits);
     suite_add_tcase(s, t);
