@@ -328,7 +328,7 @@ END_TEST
 /* Short ones lie in their node, longer ones beside it. */
 START_TEST(test_segments_of_any_length_are_told_apart)
 {
-    char a[2][128], path[128];
+    char a[2][128], path[130];
     size_t len = (size_t)_i;
 
     for (size_t i = 0; i < 2; i++) {
