@@ -10,6 +10,7 @@ from stage import process
 from stage import service as acts
 from stage import wire
 from stage.gateway import ROOT, wait_until
+from stage.together import together
 
 ENOUGH = 400                          # calls in a play; it has fewer
 MAY_BE_SAID = (200, 502, 503, 504)
@@ -106,3 +107,48 @@ def test_every_call_may_fail_once(stage, faulty):
         named.add(faulty_now[1])
     assert not faulty_now, "the play has more calls than were tried"
     assert named == {"accept4", "epoll_ctl", "recv", "send", "socket", "connect", "getsockopt"}
+
+
+def ask_of_store(gw, redis, n):
+    """Clients of a limit that several gateways keep: new ones, one again, all at once. The connection is found again, or made."""
+    outcomes = []
+    redis.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    for key in ("a", "b", "a"):
+        with gw.client() as c:
+            ask(c, outcomes, "GET", "/", {"X-Key": f"{n}{key}"})
+    with gw.client() as one, gw.client() as two:
+        speak(one.ask, "GET", "/", {"X-Key": f"{n}c"})
+        speak(two.ask, "GET", "/", {"X-Key": f"{n}c"})
+        outcome(outcomes, one.answer)
+        outcome(outcomes, two.answer)
+    return outcomes
+
+
+def ask_again(gw, outcomes, n):
+    with gw.client() as c:
+        return ask(c, outcomes, "GET", "/", {"X-Key": f"{n}d"})
+
+
+@pytest.mark.parametrize("sync", ["200ms", 0])
+def test_every_call_to_a_store_may_fail_once(stage, faulty, sync):
+    redis = stage.redis()
+    gw = together(stage, redis, workers=1, key="header:X-Key", on_store_failure="allow", sync=sync,
+                  store={"timeout": "500ms", "outage": {"open_after": 1000}})
+    worker = gw.workers()[0]
+    assert gw.get("/").status == 200
+    named = set()
+    for n in range(2, ENOUGH):
+        gw.hup()
+        outcomes = ask_of_store(gw, redis, n)
+        before = redis.calls("evalsha")                   # it goes on
+        wait_until(lambda: ask_again(gw, outcomes, n) and redis.calls("evalsha") > before)
+        faulty_now = re.search(rf"fault {n}: (\w+)", gw.stderr())
+        bad = [o for o in outcomes if o != 200]
+        assert all(o in MAY_BE_SAID or o == "cut" for o in outcomes), (n, outcomes)
+        assert len(bad) <= (1 if faulty_now else 0), (n, outcomes)
+        assert gw.workers() == [worker]
+        if not faulty_now:
+            break
+        named.add(faulty_now[1])
+    assert not faulty_now, "the play has more calls than were tried"
+    assert {"recv", "send"} <= named                      # when it dials again is its own choice
