@@ -82,7 +82,6 @@ static void take_down(struct redis_link *l, struct list *owed)
     l->conn = NULL;
     l->state = REDIS_LINK_DOWN;
     list_move(owed, &l->sent);
-    l->sent_count = 0;
 }
 
 static void fail_all(struct redis_link *l, struct list *owed, const char *why)
@@ -103,6 +102,7 @@ static void break_link(struct redis_link *l, const char *why)
 
     take_down(l, &owed);
     l->events->on_down(l, was_up, why);
+    l->sent_count = 0;
     fail_all(l, &owed, why);
 }
 
@@ -113,6 +113,7 @@ void redis_link_close(struct redis_link *l, const char *why)
     if (l->state == REDIS_LINK_DOWN)
         return;
     take_down(l, &owed);
+    l->sent_count = 0;
     fail_all(l, &owed, why);
 }
 

@@ -49,7 +49,7 @@ struct redis_link_rules {
 /* Told from the loop; neither may open the link again at once. */
 struct redis_link_events {
     void (*on_up)(struct redis_link *l);
-    /* It broke, or did not come up. The replies that it owed fail after this. */
+    /* It broke, or did not come up. The replies that it owed (l->sent_count) fail after this. */
     void (*on_down)(struct redis_link *l, bool was_up, const char *why);
 };
 

@@ -62,8 +62,8 @@ static void *create_array(const redisReadTask *t, int count)
     if (!reply)
         return NULL;
     /* The members are counted in advance: what is claimed must be possible before memory is given for it. */
-    reply->items = n <= REDIS_REPLY_BYTES / sizeof *reply->items
-                       ? take(t->privdata, n * sizeof *reply->items)
+    reply->items = n <= REDIS_REPLY_BYTES / sizeof(struct redis_reply *)
+                       ? take(t->privdata, n * sizeof(struct redis_reply *))
                        : NULL;
     if (!reply->items)
         return NULL;

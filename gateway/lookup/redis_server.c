@@ -251,7 +251,11 @@ static void on_down(struct redis_link *l, bool was_up, const char *why)
         s->opening--;
     if (!backs_off(s))
         dial_later(s);
-    redis_server_failed(s, true, why);
+    /* A server may close whom it has not heard for a while; whether it is gone, dialling will show. */
+    if (was_up && l->sent_count == 0)
+        s->rules->on_doubt(s);
+    else
+        redis_server_failed(s, true, why);
     if (!was_up && s->up == 0)
         fail_line(s, why);
 }

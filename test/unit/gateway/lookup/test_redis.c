@@ -182,6 +182,20 @@ START_TEST(test_it_comes_back_without_being_asked)
 }
 END_TEST
 
+START_TEST(test_connections_that_idle_and_are_closed_are_no_failure)
+{
+    for (int i = 0; i < 10; i++) {
+        ask_until_ok(&w, &add, "k");
+        server_ask(&server, "CLIENT KILL TYPE normal");
+        UNTIL(&w, w.conns.used == 0);
+        UNTIL(&w, redis_is_up(w.store));
+    }
+    ck_assert_uint_eq(w.went_away, 0);
+    ck_assert_uint_eq(w.outcomes[REDIS_OK], 10);
+    ck_assert_uint_eq(w.outcomes[REDIS_FAILED] + w.outcomes[REDIS_LATE], 0);
+}
+END_TEST
+
 START_TEST(test_a_stopped_server_costs_the_timeout_a_few_times_and_then_nothing)
 {
     uint64_t late;
@@ -477,6 +491,7 @@ int main(void)
                         0, ARRAY_LEN(odd));
     tcase_add_test(t, test_a_server_that_was_killed_is_refused_and_found_again);
     tcase_add_test(t, test_it_comes_back_without_being_asked);
+    tcase_add_test(t, test_connections_that_idle_and_are_closed_are_no_failure);
     tcase_add_test(t, test_a_stopped_server_costs_the_timeout_a_few_times_and_then_nothing);
     tcase_add_test(t, test_a_slow_server_is_late_and_its_late_answers_are_nobodys);
     tcase_add_test(t, test_a_busy_server_is_late_then_refused_then_back);
