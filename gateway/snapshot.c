@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/date.h"
 #include "gateway/base/hash.h"
 #include "gateway/base/log.h"
 #include "gateway/base/number.h"
@@ -317,6 +318,24 @@ static void look_at_consumer(struct snapshot *s)
     b->phase = BUILD_CONSUMERS;
 }
 
+/* Master: who reads the file may have forgotten what stands in it. */
+static void say_what_has_ended(struct snapshot *s, const struct conf_consumer *c)
+{
+    const struct conf_consumer_key *keys = c->keys.items;
+
+    for (size_t i = 0; i < c->keys.count; i++) {
+        char text[DATE_TEXT_MAX];
+
+        if (keys[i].expires && keys[i].expires <= clock_wall_ns())
+            conf_problem_at(&s->build->problems, CONF_WARNING, c->at, c->name,
+                            "its key %s%.*s has ended (%.*s)", keys[i].id.len ? "" : "number ",
+                            STR_ARGS(keys[i].id.len
+                                         ? keys[i].id
+                                         : str_format(&s->build->problems.arena, "%zu", i + 1)),
+                            (int)date_write(text, keys[i].expires), text);
+    }
+}
+
 static void read_consumer(struct snapshot *s)
 {
     struct snapshot_build *b = s->build;
@@ -328,8 +347,10 @@ static void read_consumer(struct snapshot *s)
         return;
     }
     c = conf_read_consumer(b->file, b->next, consumers_arena(s->consumers));
-    if (b->role == BUILD_MASTER)
+    if (b->role == BUILD_MASTER) {
         conf_check_consumer(b->file, s->globals, b->next, c);
+        say_what_has_ended(s, c);
+    }
     consumers_add(s->consumers, c, &s->globals->plans);
     b->next++;
 }
