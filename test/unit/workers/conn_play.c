@@ -1,3 +1,4 @@
+/* A conn and whoever plays with it. */
 #include "test/unit/workers/conn_play.h"
 
 #include <check.h>
