@@ -149,9 +149,10 @@ def test_a_plan_is_kept_by_several_gateways_together(stage):
     service = stage.service()
     stores = {"redis": {"main": {"urls": [f"127.0.0.1:{redis.port}"], "timeout": "500ms", "connect_timeout": "500ms"}}}
     a, b = [planned(stage, service=service, stores=stores, limit={"scope": "cluster", "store": "redis:main"}) for _ in range(2)]
+    day = today()
     for who, most in (("g", 10), ("f1", 3), ("m", 7)):
         got = [gw.get("/", {"X-API-KEY": who}).status for _ in range(10) for gw in (a, b)]
-        assert got.count(200) == most, (who, got)
+        assert got.count(200) == most or (who == "m" and day != today()), (who, got)
 
 
 def at_once(gateways, who, count):
