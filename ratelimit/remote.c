@@ -26,9 +26,10 @@
 
 #define EXACT_MAX                                                                                  \
     (UINT64_C(1) << 52) /* what a number in Redis' scripts holds exactly, and once more */
-#define LOG_MAX 128
-#define TICK_NS (NS_PER_MS / 8) /* of `until` */
-#define GROWTH  4               /* a share is at most so many times the last one */
+#define LOG_MAX       128
+#define TICK_NS       (NS_PER_MS / 8) /* of `until` */
+#define LOOK_AGAIN_NS (30 * NS_PER_S)
+#define GROWTH        4 /* a share is at most so many times the last one */
 #define FAMILY(name, family)                                                                       \
     {                                                                                              \
         &(name), (family)                                                                          \
@@ -82,9 +83,11 @@ const char *remote_init(struct remote *r, const struct algorithm *a, const struc
         i++;
     if (i == ARRAY_LEN(families))
         return "this algorithm has no form that several gateways could keep together";
-    *r = (struct remote){
-        .family = families[i].family, .limit = *l, .at_once = a->at_once(l), .every_ns = every_ns
-    };
+    *r = (struct remote){ .family = families[i].family,
+                          .limit = *l,
+                          .at_once = a->at_once(l),
+                          .every_ns = every_ns,
+                          .token_ns = (l->per_ns + l->count - 1) / l->count };
     if (every_ns && delays)
         return "with scope cluster, a delay needs \"sync: 0\": each request has to be told its "
                "turn";
@@ -225,11 +228,11 @@ uint64_t remote_remaining(const struct remote *r, const struct remote_taking *t)
 
 uint64_t remote_reset_ns(const struct remote *r, const struct remote_taking *t)
 {
-    uint64_t missing = r->at_once - remote_remaining(r, t);
+    uint64_t missing = r->at_once - remote_remaining(r, t), ns;
 
     switch (r->family) {
     case REMOTE_BUCKET:
-        return (uint64_t)((unsigned __int128)missing * r->limit.per_ns / r->limit.count);
+        return __builtin_mul_overflow(missing, r->token_ns, &ns) ? REMOTE_LONGEST_NS : ns;
     case REMOTE_FIXED:
         return t->end_ns ? t->end_ns : r->limit.per_ns;
     case REMOTE_SLIDING:
@@ -276,6 +279,11 @@ struct remote_note remote_note_unpack(uint64_t packed, uint64_t now_ns)
     };
 }
 
+bool remote_note_is_old(const struct remote_note *n, uint64_t now_ns)
+{
+    return now_ns - n->granted_ns > LOOK_AGAIN_NS;
+}
+
 uint64_t remote_want(uint64_t word, const struct remote *r, const struct remote_note *note,
                      uint64_t now_ns, uint64_t gateways, uint64_t needed)
 {
@@ -293,6 +301,8 @@ uint64_t remote_want(uint64_t word, const struct remote *r, const struct remote_
     if (want > most)
         want = most;
     want = want > v.balance ? want - v.balance : 0;
+    if (v.paced && want == 0)
+        want = 1; /* whether there is really nothing left */
     want = want > needed ? want : needed;
     return want < REMOTE_TOKENS_MAX ? want : REMOTE_TOKENS_MAX;
 }

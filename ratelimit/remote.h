@@ -30,6 +30,7 @@ struct remote {
     struct limit limit;
     uint64_t at_once;
     uint64_t every_ns;    /* a share is meant to last so long; 0: each request is asked about */
+    uint64_t token_ns;    /* what a token takes to earn, rounded up; for people */
     uint64_t idle_ns;     /* after so long without use a word means the same as 0 */
     uint64_t earn, token; /* of a bucket: units earned in a microsecond, and taken by a token */
 };
@@ -52,7 +53,8 @@ struct remote_taking {
     uint64_t left;    /* that Redis had besides, when it was asked last; filled in by shares_take */
     uint64_t retry_ns; /* refused: when to come again */
     uint64_t end_ns;   /* until the share's window ends; 0: it has no end, or it is not known */
-    bool low;          /* taken, and it would be good to ask for more */
+    bool
+        low; /* taken, and it would be good to ask for more; refused, and it would be good to ask whether still */
 };
 
 /* Take `cost` (at least 1) out of the share. Returns the next word. */
@@ -70,7 +72,7 @@ uint64_t remote_reset_ns(const struct remote *r, const struct remote_taking *t);
 
 /* ---- a question ---- */
 
-/* What is remembered beside the word, as advice: when the share was granted, who asks now, what Redis had left. */
+/* What is remembered beside the word, as advice: when Redis answered last, who asks now, what Redis had left. */
 struct remote_note {
     uint64_t granted_ns, asked_until_ns;
     uint64_t left;
@@ -78,6 +80,9 @@ struct remote_note {
 uint64_t remote_note_pack(const struct remote_note *n);
 struct remote_note remote_note_unpack(uint64_t packed, uint64_t now_ns);
 uint64_t remote_note_left(uint64_t packed);
+
+/* Somebody has been refused for long without a question: others may have given back, or Redis may have begun anew. */
+bool remote_note_is_old(const struct remote_note *n, uint64_t now_ns);
 
 /* How many tokens to ask for: what was spent lately says how many will last for every_ns. At most the share of one of
  * `gateways`, but always what those need who wait now. 0: there is no need to ask. */

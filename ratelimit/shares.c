@@ -6,6 +6,7 @@
 /* What a tag means: the limit and, in the 10 bits that limiters have for their algorithm, the family. */
 #define FAMILY_BITS   10
 #define FAMILY_FIRST  1
+#define ASK_ANYWAY_NS (5 * NS_PER_S) /* refused for longer than this: it is asked now and then */
 #define GATEWAYS_IDLE (3600 * NS_PER_S)
 #define GATEWAYS_TAG  (UINT64_C(1) << FAMILY_BITS | 1023)
 
@@ -104,8 +105,16 @@ void shares_take(const struct shares *s, uint64_t key, uint64_t cost, uint64_t n
     struct cell *cell = change(s, key ^ s->salt, &c);
 
     *out = c.taking;
-    if (cell) /* advice, from the same cache line */
-        out->left = remote_note_left(word_peek(&cell->spare));
+    if (cell) { /* advice, from the same cache line */
+        uint64_t packed = word_peek(&cell->spare);
+
+        out->left = remote_note_left(packed);
+        if (UNLIKELY(out->retry_ns > ASK_ANYWAY_NS)) {
+            struct remote_note note = remote_note_unpack(packed, now_ns);
+
+            out->low = remote_note_is_old(&note, now_ns);
+        }
+    }
 }
 
 void shares_give_back(const struct shares *s, uint64_t key, uint64_t count, uint64_t at_ns,

@@ -51,7 +51,6 @@ struct limit_cluster {
 
 /* Of an exchange that has waited. */
 struct limit_asking {
-    uint64_t due_ns; /* the loop's clock: not to wait any longer */
     bool answered;
     struct remote_answer answer;
 };
@@ -292,19 +291,20 @@ static bool may_wait(const struct limit_cluster *c, struct exchange *x, struct f
     struct limit_hold *h = f->state;
     uint64_t now_ns = exchange_now_ns(x);
 
-    if (!h->asking) {
+    if (!h->due_ns)
+        h->due_ns = now_ns + c->target.timeout_ns;
+    if (h->asking && f->waiter.status != WAITER_OK)
+        return false;
+    if (!h->asking)
         h->asking = ARENA_NEW(&x->arena, struct limit_asking);
-        h->asking->due_ns = now_ns + c->target.timeout_ns;
-        return true;
-    }
-    return f->waiter.status == WAITER_OK && now_ns < h->asking->due_ns;
+    return now_ns < h->due_ns;
 }
 
 static enum limit_outcome wait_for(struct exchange *x, struct frame *f, struct wait_queue *queue,
                                    step_fn again)
 {
     const struct limit_hold *h = f->state;
-    uint64_t left_ns = h->asking->due_ns - exchange_now_ns(x);
+    uint64_t left_ns = h->due_ns - exchange_now_ns(x);
 
     frame_wait(f, queue, (uint32_t)((left_ns + NS_PER_MS - 1) / NS_PER_MS), again);
     f->waiter.deliver = on_deliver;
@@ -351,12 +351,12 @@ static enum limit_outcome take_share(const struct limit_cluster *c, struct excha
     shares_take(&c->shares, key, cost, now_ns, &t);
     decide(c, &t, now_ns, d);
     h->source = LIMIT_FROM_SHARE;
-    if (t.verdict == REMOTE_REFUSED || (t.verdict == REMOTE_TAKEN && LIKELY(!t.low)))
+    if (t.verdict != REMOTE_ASK && LIKELY(!t.low))
         return LIMIT_DECIDED;
     store = store_of(c, x);
     if (store) {
         what = about(&asker, store, key);
-        if (t.verdict == REMOTE_TAKEN) {
+        if (t.verdict != REMOTE_ASK) {
             limit_asks_share(x->local->limit_asks, &what, 0);
         } else if (!shares_has_place(&c->shares, key, now_ns)) {
             return without_place(c, h, d);
@@ -366,7 +366,7 @@ static enum limit_outcome take_share(const struct limit_cluster *c, struct excha
                 return wait_for(x, f, queue, again);
         }
     }
-    return t.verdict == REMOTE_TAKEN ? LIMIT_DECIDED : do_without(c, x, h, key, cost, now_ns, d);
+    return t.verdict != REMOTE_ASK ? LIMIT_DECIDED : do_without(c, x, h, key, cost, now_ns, d);
 }
 
 static enum limit_outcome take_exactly(const struct limit_cluster *c, struct exchange *x,

@@ -54,6 +54,8 @@ struct limit_asking;
 /* Of an exchange at a limit; what frame->state begins with. */
 struct limit_hold {
     struct limit_asking *asking; /* once it has waited */
+    uint64_t
+        due_ns; /* the loop's clock: not to wait any longer, here and at what follows; 0: not yet */
     enum limit_source source;
     uint32_t part; /* which one, with LIMIT_FROM_PART */
 };

@@ -427,7 +427,7 @@ static void count(struct taken *t, const struct decision *d)
     struct got *g = &t->got[t->at];
 
     g->hold = t->hold;
-    t->hold = (struct limit_hold){ .asking = NULL };
+    t->hold = (struct limit_hold){ .due_ns = g->hold.due_ns };
     g->counted = true;
     g->at_ns = d->at_ns;
     g->remaining = d->remaining;

@@ -47,8 +47,9 @@ def test_all_load_on_one_gateway_gets_all_but_what_others_hold(stage, algorithm)
     assert 300 - 300 // ERROR <= total <= 301
 
 
-def test_a_gateway_alone_gets_all_of_it(stage):
-    gw = together(stage, stage.redis(), burst=1000)
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_gateway_alone_gets_all_of_it(stage, workers):
+    gw = together(stage, stage.redis(), workers=workers, burst=1000)
     with Flood([gw], clients=8) as flood:
         flood.more_of(429, 50, 0)
     assert 1000 <= flood.count(200) <= 1001
@@ -63,6 +64,14 @@ def test_what_is_earned_is_bounded_by_the_clock(stage):
     took = time.monotonic() - begun
     assert flood.count(200) <= 40 + 200 * took + 40 // ERROR + 3
     assert set().union(*flood.statuses) <= {200, 429}
+
+
+def test_answers_say_what_is_left_of_the_whole(stage):
+    a, b = together(stage, stage.redis(), count=2, burst=4, headers_when="always")
+    left = [gw.get("/").headers["X-RateLimit-Remaining"] for gw in (a, b, a, b, a)]
+    assert left == ["3", "2", "1", "0", "0"]
+    assert a.last.headers["RateLimit"].startswith('"rate_limit";r=0;t=14')
+    assert a.last.headers["RateLimit-Policy"] == '"rate_limit";q=24;w=86400'
 
 
 def test_shares_are_spent_without_asking(stage):

@@ -224,7 +224,7 @@ def test_sentinel_says_who_is_the_master_and_limits_follow_it(stage):
     wait_until(lambda: replica.info("replication", "master_link_status") == "up", 20)
     sentinel = stage.sentinel(master)
     wait_until(lambda: sentinel.ask("SENTINEL", "replicas", "mymaster"), 20)
-    a, b = together(stage, sentinel, count=2, burst=6, on_store_failure="deny",
+    a, b = together(stage, sentinel, count=2, workers=1, burst=6, on_store_failure="deny",
                     store={"mode": "sentinel", "master_name": "mymaster", "outage": {"retry_every": "100ms"}})
     assert [gw.get("/").status for gw in (a, b, a)] == [200] * 3
     wait_until(lambda: replica.ask("DBSIZE") >= master.ask("DBSIZE") > 0)

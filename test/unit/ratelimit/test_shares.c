@@ -136,6 +136,27 @@ START_TEST(test_one_worker_asks_ahead_and_the_others_know)
 }
 END_TEST
 
+/* Others may have given back, or the store may have begun anew. */
+START_TEST(test_who_is_refused_for_long_is_asked_for_now_and_then)
+{
+    struct shares a = shares_of("a", &token_bucket, 1, 200, FULL_EVICT);
+    struct remote_answer none = { .paced = true, .pace_ns = 100 * NS_PER_S };
+    struct remote_taking t;
+
+    shares_grant(&a, 11, T0, T0, &none);
+    shares_take(&a, 11, 1, T0 + 20 * NS_PER_S, &t);
+    ck_assert_int_eq(t.verdict, REMOTE_REFUSED);
+    ck_assert(!t.low);
+    shares_take(&a, 11, 1, T0 + 40 * NS_PER_S, &t);
+    ck_assert_int_eq(t.verdict, REMOTE_REFUSED);
+    ck_assert(t.low);
+    ck_assert_uint_eq(shares_want(&a, 11, 1, 0, T0 + 40 * NS_PER_S, T0 + 41 * NS_PER_S), 1);
+    ck_assert_uint_eq(shares_want(&a, 11, 1, 0, T0 + 40 * NS_PER_S, T0 + 41 * NS_PER_S), 0);
+    grant(&a, 11, 1, T0 + 40 * NS_PER_S);
+    ck_assert_int_eq(take(&a, 11, 1, T0 + 40 * NS_PER_S), REMOTE_TAKEN);
+}
+END_TEST
+
 START_TEST(test_gateways_are_asked_for_by_one_worker_in_turn)
 {
     struct gateways g;
@@ -183,6 +204,7 @@ int main(void)
     tcase_add_test(t, test_a_share_that_nobody_used_for_long_is_forgotten);
     tcase_add_loop_test(t, test_who_finds_no_cell_is_told_so_before_asking, 0, 2);
     tcase_add_test(t, test_one_worker_asks_ahead_and_the_others_know);
+    tcase_add_test(t, test_who_is_refused_for_long_is_asked_for_now_and_then);
     tcase_add_test(t, test_gateways_are_asked_for_by_one_worker_in_turn);
     tcase_add_test(t, test_a_gateway_that_knows_nothing_is_careful);
     suite_add_tcase(s, t);
