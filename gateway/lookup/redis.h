@@ -19,8 +19,6 @@
 
 #include "gateway/base/str.h"
 
-struct arena;
-struct conf_redis;
 struct redis_store;
 
 enum redis_mode { REDIS_SINGLE, REDIS_SENTINEL, REDIS_CLUSTER };
@@ -44,8 +42,6 @@ struct redis_target {
 
 /* Once, when all else of it is filled in. */
 void redis_target_seal(struct redis_target *t);
-/* What the configuration says (`stores.redis.NAME`), sealed; its texts are copied to the arena. */
-const struct redis_target *redis_target_of(struct arena *a, const struct conf_redis *c);
 
 enum redis_outcome {
     REDIS_OK,     /* an answer */
