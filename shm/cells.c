@@ -3,10 +3,11 @@
 
 _Static_assert(sizeof(struct cell) == 32, "four cells are two cache lines");
 
-#define TAG_PROBES 64
+#define TAG_PROBES     64
+#define GROUPS_IN_PAGE (4096 / (CELLS_GROUP * sizeof(struct cell)))
 /* Between a key's hash and its tag, while the word is 0: how often the cell was begun anew. */
-#define LIFE       UINT64_C(0x2000)
-#define LIFE_MASK  UINT64_C(0xe000)
+#define LIFE           UINT64_C(0x2000)
+#define LIFE_MASK      UINT64_C(0xe000)
 
 _Static_assert((CELLS_TAG_MASK & ~LIFE_MASK) == CELLS_TAGS - 1, "a tag has its own bits");
 
@@ -84,9 +85,39 @@ size_t cells_capacity(const struct cells *c)
     return c->groups * CELLS_GROUP;
 }
 
-static struct cell *group_of(const struct cells *c, uint64_t hash)
+/* Where a key may live: its first group, and its second one, which lies in the same page. */
+struct home {
+    struct cell *groups[2];
+    size_t cells; /* in both; the group of a table that has but one is both */
+};
+
+static struct cell *first_group_of(const struct cells *c, uint64_t hash)
 {
     return &c->shared->cell[(hash & (c->groups - 1)) * CELLS_GROUP];
+}
+
+/* Another one of the same block of groups. */
+static struct cell *second_group_of(const struct cells *c, uint64_t hash)
+{
+    uint64_t others = (c->groups < GROUPS_IN_PAGE ? c->groups : GROUPS_IN_PAGE) - 1;
+    /* bits that choose no first group of any table, and of those that are compared the lowest */
+    uint64_t step = others ? 1 + (hash >> 44) % others : 0;
+
+    return &c->shared->cell[((hash & (c->groups - 1)) ^ step) * CELLS_GROUP];
+}
+
+static struct home home_of(const struct cells *c, uint64_t hash)
+{
+    struct home h = { { first_group_of(c, hash), second_group_of(c, hash) }, 2 * CELLS_GROUP };
+
+    if (c->groups == 1)
+        h.cells = CELLS_GROUP;
+    return h;
+}
+
+static struct cell *cell_at(const struct home *h, size_t i)
+{
+    return &h->groups[i / CELLS_GROUP][i % CELLS_GROUP];
 }
 
 static struct cell *find_in(struct cell *group, uint64_t hash, struct cell_pair *seen)
@@ -99,10 +130,8 @@ static struct cell *find_in(struct cell *group, uint64_t hash, struct cell_pair 
     return NULL;
 }
 
-struct cell *cells_look(const struct cells *c, uint64_t hash, struct cell_pair *seen)
+static struct cell *find_word_in(struct cell *group, uint64_t hash, struct cell_pair *seen)
 {
-    struct cell *group = group_of(c, hash);
-
     for (size_t i = 0; i < CELLS_GROUP; i++) {
         *seen = pair_read(&group[i]);
         if (seen->word != 0 && cell_is_of(seen, hash))
@@ -111,25 +140,59 @@ struct cell *cells_look(const struct cells *c, uint64_t hash, struct cell_pair *
     return NULL;
 }
 
-/* The cell that a newcomer may take: a free one, else the one idle the longest, else, if that is allowed, the one idle
- * soonest. */
-static struct cell *find_victim(struct cell *group, uint64_t now_ns, bool evict,
-                                struct cell_pair *seen)
+struct cell *cells_look(const struct cells *c, uint64_t hash, struct cell_pair *seen)
 {
-    struct cell *victim = NULL;
-    uint64_t soonest = UINT64_MAX;
+    struct cell *cell = find_word_in(first_group_of(c, hash), hash, seen);
+
+    return cell ? cell : find_word_in(second_group_of(c, hash), hash, seen);
+}
+
+/* A cell that may be taken. */
+struct victim {
+    struct cell *cell;
+    struct cell_pair seen;
+    uint64_t idle_at_ns;
+    size_t idle; /* how many of the group may be taken without harm */
+};
+
+/* Of a group: a free one, else the one idle the longest, else the one idle soonest. */
+static struct victim find_victim(struct cell *group, uint64_t now_ns)
+{
+    struct victim v = { .idle_at_ns = UINT64_MAX };
 
     for (size_t i = 0; i < CELLS_GROUP; i++) {
         struct cell_pair p = pair_read(&group[i]);
         uint64_t idle_at = is_free(&p) ? 0 : word_peek(&group[i].idle_at_ns);
 
-        if (victim && idle_at >= soonest)
+        v.idle += idle_at <= now_ns;
+        if (v.cell && idle_at >= v.idle_at_ns)
             continue;
-        victim = &group[i];
-        soonest = idle_at;
-        *seen = p;
+        v.cell = &group[i];
+        v.seen = p;
+        v.idle_at_ns = idle_at;
     }
-    return evict || soonest <= now_ns ? victim : NULL;
+    return v;
+}
+
+/* The cell that a newcomer may take, of its first group while that is half empty, else of the one with more room: so hardly
+ * any key finds both full in a table that is half full, and nine of ten are found in their first group. */
+static struct cell *choose_victim(const struct home *h, uint64_t now_ns, bool evict,
+                                  struct cell_pair *seen)
+{
+    struct victim first = find_victim(h->groups[0], now_ns), second;
+    bool other = false;
+
+    if (first.idle < CELLS_GROUP / 2) {
+        second = find_victim(h->groups[1], now_ns);
+        if (first.idle == 0 && second.idle == 0)
+            other = second.idle_at_ns < first.idle_at_ns;
+        else
+            other = second.idle > first.idle;
+        if (other)
+            first = second;
+    }
+    *seen = first.seen;
+    return evict || first.idle > 0 ? first.cell : NULL;
 }
 
 /* Give a cell up that holds nothing yet. */
@@ -144,18 +207,23 @@ static bool vacate(const struct cells *c, struct cell *cell, struct cell_pair *s
 }
 
 /* Newcomers of one key who did not see one another may have taken several cells. Whoever is about to begin a word looks for
- * the others: of cells that hold nothing the lowest stays, and one that holds something is the key's. So before a word is
+ * the others: of cells that hold nothing the first stays, and one that holds something is the key's. So before a word is
  * begun there is no other, and whoever begins one elsewhere finds its cell given up. (test/model/cells_settle.pml)
  * returns  false: it was given up, look again */
-static bool settle(const struct cells *c, struct cell *mine, uint64_t hash, struct cell_pair *seen)
+static bool settle(const struct cells *c, const struct home *h, struct cell *mine, uint64_t hash,
+                   struct cell_pair *seen)
 {
-    struct cell *group = group_of(c, hash);
+    bool behind = false; /* are we past ours? */
 
-    for (size_t i = 0; i < CELLS_GROUP; i++) {
-        struct cell_pair other = pair_read(&group[i]);
+    for (size_t i = 0; i < h->cells; i++) {
+        struct cell *cell = cell_at(h, i);
+        struct cell_pair other = pair_read(cell);
 
-        if (&group[i] == mine || is_free(&other) || !cell_is_of(&other, hash) ||
-            (&group[i] > mine && vacate(c, &group[i], &other)))
+        if (cell == mine) {
+            behind = true;
+            continue;
+        }
+        if (is_free(&other) || !cell_is_of(&other, hash) || (behind && vacate(c, cell, &other)))
             continue;
         (void)vacate(c, mine, seen); /* or it holds something by now: either way there is news */
         return false;
@@ -171,41 +239,50 @@ static uint64_t key_of_next_life(const struct cell_pair *before, uint64_t hash, 
     return (hash & ~CELLS_TAG_MASK) | life | tag;
 }
 
+/* No word of it was found: a cell that holds nothing yet, of a new life or one that has been begun. False: look again. */
+static bool begin(const struct cells *c, uint64_t hash, uint64_t tag, uint64_t now_ns, bool evict,
+                  struct cell **cell, struct cell_pair *seen)
+{
+    struct home home = home_of(c, hash);
+    struct cell_pair fresh;
+    bool was_used, was_idle;
+
+    if (*cell)
+        return settle(c, &home, *cell, hash, seen);
+    *cell = choose_victim(&home, now_ns, evict, seen);
+    if (!*cell) {
+        word_add(&c->shared->full, 1);
+        return true;
+    }
+    if (!is_free(seen) && cell_is_of(seen, hash))
+        return false; /* somebody was faster, for this very key */
+    was_used = !is_free(seen);
+    was_idle = word_peek(&(*cell)->idle_at_ns) <= now_ns;
+    fresh = (struct cell_pair){ key_of_next_life(seen, hash, tag), 0 };
+    if (!cell_swap(*cell, seen, fresh))
+        return false;
+    *seen = fresh;
+    if (!was_used)
+        word_add(&c->shared->used, 1);
+    else
+        word_add(was_idle ? &c->shared->takeovers : &c->shared->evictions, 1);
+    return settle(c, &home, *cell, hash, seen);
+}
+
 struct cell *cells_find(const struct cells *c, uint64_t hash, uint64_t tag, uint64_t now_ns,
                         bool evict, struct cell_pair *seen)
 {
-    struct cell *group = group_of(c, hash);
+    struct cell *cell;
 
     CHECK(tag > 0 && tag < CELLS_TAGS);
-    for (;;) {
-        struct cell *cell = find_in(group, hash, seen);
-        struct cell_pair fresh = { 0, 0 };
-        bool was_used, was_idle;
-
+    do {
+        cell = find_in(first_group_of(c, hash), hash, seen);
+        if (UNLIKELY(!cell))
+            cell = find_in(second_group_of(c, hash), hash, seen);
         if (LIKELY(cell && seen->word != 0))
             return cell;
-        if (!cell) {
-            cell = find_victim(group, now_ns, evict, seen);
-            if (!cell) {
-                word_add(&c->shared->full, 1);
-                return NULL;
-            }
-            if (!is_free(seen) && cell_is_of(seen, hash))
-                continue; /* somebody was faster, for this very key */
-            was_used = !is_free(seen);
-            was_idle = word_peek(&cell->idle_at_ns) <= now_ns;
-            fresh.key = key_of_next_life(seen, hash, tag);
-            if (!cell_swap(cell, seen, fresh))
-                continue;
-            *seen = fresh;
-            if (!was_used)
-                word_add(&c->shared->used, 1);
-            else
-                word_add(was_idle ? &c->shared->takeovers : &c->shared->evictions, 1);
-        }
-        if (settle(c, cell, hash, seen))
-            return cell;
-    }
+    } while (!begin(c, hash, tag, now_ns, evict, &cell, seen));
+    return cell;
 }
 
 static uint64_t tag_home(uint64_t meaning)

@@ -11,8 +11,9 @@
  * the word is meant. The three above them are the table's own, until the first word is written. `idle_at` says when the word will mean as little as none, so that anybody may take the
  * cell then; it is advice, written before the word is.
  *
- * A probe group is two cache lines, four cells; a key lives in its group or nowhere. When none of the four
- * is idle, the caller's rule decides: evict the one idle soonest, or do without; both are counted.
+ * A probe group is two cache lines, four cells; a key lives in one of two groups of the same page, or nowhere. When none of
+ * the eight is idle, the caller's rule decides: evict the one idle soonest, or do without; both are counted. Half full, a
+ * table has a place for all but three in ten thousand.
  */
 #ifndef SHM_CELLS_H
 #define SHM_CELLS_H
@@ -38,7 +39,7 @@ struct cells_shared {
     shared_word evictions;                      /* of cells that were not idle */
     shared_word full;                           /* lookups that found no place and did not evict */
     _Alignas(CACHE_LINE) shared_word meaning[CELLS_TAGS]; /* by tag; 0: not given yet */
-    _Alignas(2 * CACHE_LINE) struct cell cell[];
+    _Alignas(4096) struct cell cell[]; /* so that both groups of a key share a page */
 };
 
 /* This process's view; may be copied. */
@@ -60,7 +61,7 @@ bool cells_table_look(const struct region *r, struct str name, struct cells *out
 size_t cells_capacity(const struct cells *c);
 
 /* The cell of the key with this hash, as it was a moment ago in *seen; a new one has word 0 and this tag, which is not
- * 0. When the group is full: `evict` takes the cell that is idle soonest, else NULL. */
+ * 0. When both groups are full: `evict` takes the cell that is idle soonest, else NULL. */
 struct cell *cells_find(const struct cells *c, uint64_t hash, uint64_t tag, uint64_t now_ns,
                         bool evict, struct cell_pair *seen) MUST_USE;
 /* The same without making one: NULL if the key has no word but 0. */

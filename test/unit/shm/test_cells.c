@@ -4,7 +4,7 @@
 #include "test/unit/shm/fresh.h"
 
 #define TAG     7
-#define HASH(n) ((uint64_t)(n) << 32) /* all in one group */
+#define HASH(n) ((uint64_t)(n) << 32) /* all in one first group, and the first 4095 in one second */
 
 static struct region *region;
 static struct cells cells;
@@ -20,6 +20,12 @@ static void make_of(size_t capacity)
 static void make(void)
 {
     make_of(64);
+}
+
+/* All keys in one group. */
+static void make_small(void)
+{
+    make_of(CELLS_GROUP);
 }
 
 static void drop(void)
@@ -153,24 +159,59 @@ START_TEST(test_a_table_has_at_least_the_capacity_asked_for)
 }
 END_TEST
 
-START_TEST(test_half_full_almost_every_key_has_a_place_of_its_own)
+/* The default size has room for a million clients at once. */
+START_TEST(test_half_full_every_key_has_a_place_of_its_own)
 {
-    enum { N = 2048 };
+    enum { N = 1000000, CELLS = (64 << 20) / sizeof(struct cell) };
     struct random random;
-    uint64_t hashes[N], found = 0;
-    struct cell_pair seen;
+    uint64_t found = 0, first = 0;
 
     drop();
-    make_of(2 * N);
+    make_of(CELLS);
     random_seed_with(&random, 3);
-    for (size_t i = 0; i < N; i++) {
-        hashes[i] = random_u64(&random);
-        put(hashes[i], i + 1, 1000, 5);
+    for (uint64_t i = 0; i < N; i++) {
+        struct cell_pair seen;
+        struct cell *cell = cells_find(&cells, random_u64(&random), TAG, 5, true, &seen);
+
+        cell_keep_until(cell, 1000);
+        MUST(cell_swap(cell, &seen, (struct cell_pair){ seen.key, i + 1 }));
     }
-    for (size_t i = 0; i < N; i++)
-        found += cells_look(&cells, hashes[i], &seen) && seen.word == i + 1;
-    ck_assert_uint_ge(found, N * 92 / 100);
+    random_seed_with(&random, 3);
+    for (uint64_t i = 0; i < N; i++) {
+        uint64_t hash = random_u64(&random);
+        struct cell_pair seen;
+        struct cell *cell = cells_look(&cells, hash, &seen);
+
+        found += cell && seen.word == i + 1;
+        first += cell &&
+                 (size_t)(cell - cells.shared->cell) / CELLS_GROUP == (hash & (cells.groups - 1));
+    }
+    ck_assert_uint_ge(found, N - N / 2000);
     ck_assert_uint_eq(found + counted(&cells.shared->evictions), N);
+    /* and is found soon */
+    ck_assert_uint_ge(first, (uint64_t)N * 9 / 10);
+}
+END_TEST
+
+/* When both of its groups are full, of eight the one that is idle soonest goes. */
+START_TEST(test_a_key_has_two_groups)
+{
+    struct cell_pair seen;
+
+    for (uint64_t n = 1; n <= 8; n++)
+        put(HASH(n), n, 1000 + n, 5);
+    for (uint64_t n = 1; n <= 8; n++) {
+        ck_assert_ptr_nonnull(cells_look(&cells, HASH(n), &seen));
+        ck_assert_uint_eq(seen.word, n);
+    }
+    ck_assert_ptr_null(cells_find(&cells, HASH(9), TAG, 5, false, &seen));
+    put(HASH(9), 9, 2000, 5);
+    ck_assert_ptr_null(cells_look(&cells, HASH(1), &seen));
+    ck_assert_ptr_nonnull(cells_look(&cells, HASH(9), &seen));
+    ck_assert_uint_eq(counted(&cells.shared->evictions), 1);
+    put(HASH(10), 10, 2000, 1002);
+    ck_assert_uint_eq(counted(&cells.shared->takeovers), 1);
+    ck_assert_ptr_null(cells_look(&cells, HASH(2), &seen));
 }
 END_TEST
 
@@ -268,21 +309,24 @@ END_TEST
 int main(void)
 {
     Suite *s = suite_create("cells");
-    TCase *t = tcase_create("cells");
+    TCase *t = tcase_create("cells"), *small = tcase_create("one group");
 
     tcase_add_checked_fixture(t, make, drop);
+    tcase_add_checked_fixture(small, make_small, drop);
     tcase_add_test(t, test_a_new_key_has_word_zero_and_is_found_again);
     tcase_add_test(t, test_even_the_hash_zero_is_a_key);
-    tcase_add_test(t, test_a_swap_fails_when_key_or_word_changed_meanwhile);
-    tcase_add_test(t, test_a_newcomer_takes_an_idle_cell_and_sees_zero);
-    tcase_add_test(t, test_eviction_takes_the_cell_that_is_idle_soonest_and_is_counted);
+    tcase_add_test(small, test_a_swap_fails_when_key_or_word_changed_meanwhile);
+    tcase_add_test(small, test_a_newcomer_takes_an_idle_cell_and_sees_zero);
+    tcase_add_test(small, test_eviction_takes_the_cell_that_is_idle_soonest_and_is_counted);
     tcase_add_test(t, test_what_a_predecessor_left_in_idle_at_does_not_bind_its_successor);
     tcase_add_test(t, test_a_table_has_at_least_the_capacity_asked_for);
-    tcase_add_test(t, test_half_full_almost_every_key_has_a_place_of_its_own);
+    tcase_add_test(t, test_half_full_every_key_has_a_place_of_its_own);
+    tcase_add_test(t, test_a_key_has_two_groups);
     tcase_add_loop_test(t, test_several_cells_of_one_key_become_one, 0, (int)ARRAY_LEN(several));
     tcase_add_test(t, test_a_cell_that_is_begun_again_is_another);
     tcase_add_test(t, test_a_tag_stands_for_its_meaning);
     tcase_add_test(t, test_more_meanings_than_tags_forget_the_oldest_and_still_answer);
     suite_add_tcase(s, t);
+    suite_add_tcase(s, small);
     return run_and_count(s);
 }
