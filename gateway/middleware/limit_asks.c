@@ -10,6 +10,7 @@
 
 #define ASK_LISTS   256 /* by key; a power of two */
 #define ANNOUNCE_NS (2 * NS_PER_S)
+#define LOOK_NS     (NS_PER_S / 2)
 #define ALIVE_NS    (15 * NS_PER_S) /* since it was heard of last */
 
 enum ask_kind { ASK_SHARE, ASK_EXACTLY, ASK_TELL };
@@ -46,6 +47,7 @@ struct limit_asks {
     struct list ended; /* to be freed at the end of the turn */
     struct redis_script scripts[REMOTE_FAMILIES], announce;
     struct announcement announcement;
+    uint64_t look_ns, look_at; /* the loop's clock: not before, for the same list of gateways */
 };
 
 static uint64_t fresh_now(const struct limit_asks *a)
@@ -230,6 +232,17 @@ static void on_announced(struct redis_question *q, const struct redis_answer *sa
     if (said->outcome == REDIS_OK && said->count == 1 && said->numbers[0] > 0)
         gateways_seen(&n->gateways, (uint64_t)said->numbers[0],
                       region_now(n->region, clock_now_ns()));
+}
+
+bool limit_asks_is_time(struct limit_asks *a, const struct gateways *gateways)
+{
+    uint64_t now_ns = a->local->loop->now_ns;
+
+    if (LIKELY(now_ns < a->look_ns && a->look_at == gateways->key))
+        return false;
+    a->look_ns = now_ns + LOOK_NS;
+    a->look_at = gateways->key;
+    return true;
 }
 
 void limit_asks_announce(struct limit_asks *a, struct redis_store *store,

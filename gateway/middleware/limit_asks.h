@@ -45,7 +45,9 @@ struct wait_queue *limit_asks_exactly(struct limit_asks *a, const struct limit_a
 void limit_asks_tell(struct limit_asks *a, const struct limit_ask_about *about, int64_t want,
                      int64_t id);
 
-/* Tell the store that this gateway lives, and hear how many do, now and then.
+/* Is it time to look whether the store should be told that this gateway lives? For every request, so it is quick. */
+bool limit_asks_is_time(struct limit_asks *a, const struct gateways *gateways);
+/* Tell it, if no colleague has lately, and hear how many live.
  * key, name   of the list of gateways, and of this one in it */
 void limit_asks_announce(struct limit_asks *a, struct redis_store *store,
                          const struct gateways *gateways, struct str key, struct str name);

@@ -225,11 +225,20 @@ static struct redis_store *store_of(const struct limit_cluster *c, const struct 
 {
     struct redis_store *store = lookups_redis(x->local->lookups, &c->target);
 
-    if (!redis_is_up(store))
-        return NULL;
-    limit_asks_announce(x->local->limit_asks, store, &c->gateways, c->gateways_key,
-                        c->gateway_name);
-    return store;
+    return redis_is_up(store) ? store : NULL;
+}
+
+/* Whoever uses the limit is counted among the gateways, even while it has no question to ask. */
+static void say_that_we_live(const struct limit_cluster *c, struct exchange *x)
+{
+    struct redis_store *store;
+
+    if (LIKELY(!limit_asks_is_time(x->local->limit_asks, &c->gateways)))
+        return;
+    store = store_of(c, x);
+    if (store)
+        limit_asks_announce(x->local->limit_asks, store, &c->gateways, c->gateways_key,
+                            c->gateway_name);
 }
 
 /* ---- without a store -------------------------------------------------------------------------- */
@@ -347,6 +356,7 @@ static enum limit_outcome take_share(const struct limit_cluster *c, struct excha
     struct redis_store *store;
     struct remote_taking t;
     struct wait_queue *queue;
+    bool has_waited = h->asking && f->waiter.status == WAITER_OK;
 
     shares_take(&c->shares, key, cost, now_ns, &t);
     decide(c, &t, now_ns, d);
@@ -364,6 +374,10 @@ static enum limit_outcome take_share(const struct limit_cluster *c, struct excha
             queue = limit_asks_share(x->local->limit_asks, &what, cost - t.balance);
             if (queue)
                 return wait_for(x, f, queue, again);
+        } else if (has_waited) {
+            /* the store has answered, and others were quicker, all the time: that is how little is left */
+            d->retry_ns = c->target.timeout_ns;
+            return LIMIT_DECIDED;
         }
     }
     return t.verdict != REMOTE_ASK ? LIMIT_DECIDED : do_without(c, x, h, key, cost, now_ns, d);
@@ -407,6 +421,7 @@ enum limit_outcome limit_cluster_take(const struct limit_cluster *c, struct exch
 {
     uint64_t now_ns = region_now(c->region, exchange_now_ns(x));
 
+    say_that_we_live(c, x);
     if (c->shares.remote.every_ns == 0)
         return take_exactly(c, x, f, key, cost, now_ns, again, d);
     return take_share(c, x, f, key, cost, now_ns, again, d);
