@@ -5,6 +5,7 @@
 
 #include "gateway/base/digest.h"
 #include "gateway/http/octets.h"
+#include "gateway/http/pairs.h"
 
 enum source {
     FROM_NOTHING,
@@ -115,57 +116,33 @@ bool limit_key_build(struct limit_key *key, struct builder *b, const struct conf
 
 /* ---- at work ---------------------------------------------------------------------------------- */
 
-/* The value of a cookie; where several have the name, the first. (RFC 6265 4.2.1) */
+/* The value of a cookie; where several have the name, the first. */
 static struct str cookie_value(const struct exchange *x, struct str name)
 {
     const struct fields *fields = &x->req.fields;
 
     for (uint32_t i = 0; i < fields->count; i++) {
         struct str rest = fields->at[i].value;
+        struct pair pair;
 
         if (!str_equal_folded(fields->at[i].name, STR("Cookie")))
             continue;
-        while (rest.len) {
-            struct str value, pair = str_trim(str_cut(rest, ';', &rest));
-
-            if (str_equal(str_cut(pair, '=', &value), name))
-                return value;
-        }
+        while (pairs_next_of_cookie(&rest, &pair))
+            if (str_equal(pair.name, name))
+                return pair.value;
     }
     return STR_NONE;
 }
 
 /* One value has one key, however it is spelled. */
-static struct str decoded(struct str s, struct arena *a)
-{
-    char *to;
-    size_t len = 0;
-
-    if (str_index(s, '%') == s.len && str_index(s, '+') == s.len)
-        return s;
-    to = arena_take_bytes(a, s.len);
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.at[i] == '%' && i + 2 < s.len && octet_is(s.at[i + 1], OCTET_HEX) &&
-            octet_is(s.at[i + 2], OCTET_HEX)) {
-            to[len++] = (char)(octet_hex(s.at[i + 1]) << 4 | octet_hex(s.at[i + 2]));
-            i += 2;
-        } else {
-            to[len++] = s.at[i] == '+' ? ' ' : s.at[i];
-        }
-    }
-    return str_of(to, len);
-}
-
 static struct str query_value(struct exchange *x, struct str name)
 {
     struct str rest = x->req.query;
+    struct pair pair;
 
-    while (rest.len) {
-        struct str value, pair = str_cut(rest, '&', &rest);
-
-        if (str_equal(decoded(str_cut(pair, '=', &value), &x->arena), name))
-            return decoded(value, &x->arena);
-    }
+    while (pairs_next_of_query(&rest, &pair))
+        if (str_equal(form_decode(pair.name, &x->arena), name))
+            return form_decode(pair.value, &x->arena);
     return STR_NONE;
 }
 

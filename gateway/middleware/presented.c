@@ -2,6 +2,7 @@
 #include "gateway/middleware/presented.h"
 
 #include "gateway/http/octets.h"
+#include "gateway/http/pairs.h"
 
 /* ---- at load ---------------------------------------------------------------------------------- */
 
@@ -19,41 +20,6 @@ bool presented_build(struct presented *p, struct builder *b, struct str header, 
     return true;
 }
 
-/* ---- pairs of a query ------------------------------------------------------------------------- */
-
-/* As a form writes it: + is a blank, %41 is A. What is no coding stands for itself. */
-static struct str decoded(struct str s, struct arena *a)
-{
-    char *to;
-    size_t len = 0;
-
-    if (str_index(s, '%') == s.len && str_index(s, '+') == s.len)
-        return s;
-    to = arena_take_bytes(a, s.len);
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.at[i] == '%' && i + 2 < s.len && octet_is(s.at[i + 1], OCTET_HEX) &&
-            octet_is(s.at[i + 2], OCTET_HEX)) {
-            to[len++] = (char)(octet_hex(s.at[i + 1]) << 4 | octet_hex(s.at[i + 2]));
-            i += 2;
-        } else {
-            to[len++] = s.at[i] == '+' ? ' ' : s.at[i];
-        }
-    }
-    return str_of(to, len);
-}
-
-/* Is it the pair of that name? *value: what it says. */
-static bool is_parameter(struct str pair, struct str name, struct str *value, struct arena *a)
-{
-    return str_equal(decoded(str_cut(pair, '=', value), a), name);
-}
-
-/* The next pair of a Cookie field (RFC 6265 4.2.1), without blanks around it. */
-static bool is_cookie(struct str pair, struct str name, struct str *value)
-{
-    return str_equal(str_trim(str_cut(str_trim(pair), '=', value)), name);
-}
-
 /* ---- finding ---------------------------------------------------------------------------------- */
 
 struct found {
@@ -65,6 +31,12 @@ static void note(struct found *f, struct str value)
 {
     f->value = value;
     f->count++;
+}
+
+/* Is it the parameter? Names may be coded, too. */
+static bool is_parameter(const struct presented *p, const struct pair *pair, struct arena *a)
+{
+    return str_equal(form_decode(pair->name, a), p->query);
 }
 
 static bool is_named(const struct field *f, const struct presented *p)
@@ -86,11 +58,12 @@ static void look_in_headers(const struct presented *p, const struct fields *fiel
 
 static void look_in_query(const struct presented *p, struct exchange *x, struct found *found)
 {
-    struct str rest = x->req.query, value;
+    struct str rest = x->req.query;
+    struct pair pair;
 
-    while (rest.len)
-        if (is_parameter(str_cut(rest, '&', &rest), p->query, &value, &x->arena))
-            note(found, decoded(value, &x->arena));
+    while (pairs_next_of_query(&rest, &pair))
+        if (is_parameter(p, &pair, &x->arena))
+            note(found, form_decode(pair.value, &x->arena));
 }
 
 static void look_in_cookies(const struct presented *p, const struct fields *fields,
@@ -99,13 +72,14 @@ static void look_in_cookies(const struct presented *p, const struct fields *fiel
     if (!fields_have(fields, FIELD_COOKIE))
         return;
     for (uint32_t i = 0; i < fields->count; i++) {
-        struct str rest = fields->at[i].value, value;
+        struct str rest = fields->at[i].value;
+        struct pair pair;
 
         if (fields->at[i].known != FIELD_COOKIE || fields->at[i].name.len == 0)
             continue;
-        while (rest.len)
-            if (is_cookie(str_cut(rest, ';', &rest), p->cookie, &value))
-                note(found, str_trim(value));
+        while (pairs_next_of_cookie(&rest, &pair))
+            if (str_equal(pair.name, p->cookie))
+                note(found, pair.value);
     }
 }
 
@@ -137,17 +111,16 @@ static size_t append(char *to, size_t len, struct str between, struct str s)
 /* The target is what a service is asked: the path as it came, and the query without it. */
 static void strip_query(const struct presented *p, struct exchange *x)
 {
-    struct str rest = x->req.query, value, pair;
-    struct str path = str_cut(x->req.target, '?', &pair);
+    struct str rest = x->req.query, behind;
+    struct str path = str_cut(x->req.target, '?', &behind);
     char *target = arena_take_bytes(&x->arena, path.len + 1 + rest.len);
     char *query = target + path.len + 1;
+    struct pair pair;
     size_t len = 0;
 
-    while (rest.len) {
-        pair = str_cut(rest, '&', &rest);
-        if (!is_parameter(pair, p->query, &value, &x->arena))
-            len = append(query, len, STR("&"), pair);
-    }
+    while (pairs_next_of_query(&rest, &pair))
+        if (!is_parameter(p, &pair, &x->arena))
+            len = append(query, len, STR("&"), pair.whole);
     if (path.len)
         memcpy(target, path.at, path.len);
     target[path.len] = '?';
@@ -157,15 +130,14 @@ static void strip_query(const struct presented *p, struct exchange *x)
 
 static void strip_cookie(const struct presented *p, struct exchange *x, struct field *f)
 {
-    struct str rest = f->value, value, pair;
+    struct str rest = f->value;
     char *to = arena_take_bytes(&x->arena, rest.len * 2);
+    struct pair pair;
     size_t len = 0;
 
-    while (rest.len) {
-        pair = str_trim(str_cut(rest, ';', &rest));
-        if (pair.len && !is_cookie(pair, p->cookie, &value))
-            len = append(to, len, STR("; "), pair);
-    }
+    while (pairs_next_of_cookie(&rest, &pair))
+        if (pair.whole.len && !str_equal(pair.name, p->cookie))
+            len = append(to, len, STR("; "), pair.whole);
     f->value = str_of(to, len);
     if (len == 0)
         f->name.len = 0; /* the last one was it */
