@@ -155,6 +155,7 @@ static void seat_died(const struct program *p, struct region *r, uint32_t seat)
 {
     breakers_retire_seat(r, seat);
     holds_retire_seat(r, seat);
+    stores_retire_seat(r, seat);
     places_retire_seat(r, seat);
     places_call_all(r, ((const struct gateway_program *)(const void *)p)->bells);
 }

@@ -24,6 +24,20 @@ bool stores_tables(struct region *r, const struct conf_globals *g)
     return true;
 }
 
+void stores_retire_seat(struct region *r, uint32_t seat)
+{
+    struct table_info info;
+    size_t i = 0;
+
+    while (region_next_table(r, &i, &info)) {
+        shared_word *words = info.at;
+
+        if (info.kind == TABLE_WORDS && str_starts(info.name, STR(STORE_TABLES)))
+            word_put(&words[seat],
+                     0); /* relaxed: nobody else writes it, and it means something alone */
+    }
+}
+
 static void count(const struct local *l, struct str store, struct str outcome)
 {
     struct str values[] = { store, outcome };

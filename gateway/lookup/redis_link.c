@@ -199,7 +199,8 @@ static void greet(struct redis_link *l)
     }
     words[0] = r->only_masters ? STR("ROLE") : STR("PING");
     sent = sent && put_command(l, &l->greetings[2], words, 1);
-    CHECK(sent); /* the buffer is empty, and the words are bounded by the configuration */
+    if (!sent)
+        break_link(l, "the greeting is too long");
 }
 
 /* ---- what the connection tells ---------------------------------------------------------------- */
