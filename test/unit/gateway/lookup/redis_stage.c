@@ -396,6 +396,7 @@ bool ask(struct worker_stage *w, struct asking *a, const struct redis_script *sc
 
 void turn(struct worker_stage *w)
 {
+    w->before_ns = w->loop.now_ns;
     loop_turn(&w->loop, 5 * NS_PER_MS);
 }
 

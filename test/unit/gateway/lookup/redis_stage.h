@@ -69,6 +69,7 @@ struct worker_stage {
     struct redis_store *store;
     uint64_t outcomes[REDIS_OUTCOMES], refused;
     unsigned went_away, came_back;
+    uint64_t before_ns; /* the loop's time in the turn before this one */
     char log_path[64];
     int log;
 };

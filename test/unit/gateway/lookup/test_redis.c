@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/random.h"
 #include "test/unit/gateway/lookup/redis_stage.h"
 
 #define MANY 1000
@@ -425,6 +426,63 @@ START_TEST(test_what_redis_owes_is_bounded)
 }
 END_TEST
 
+/* Due in the turn before, it would have been answered then. */
+static void check_time(struct asking *a)
+{
+    ck_assert_uint_lt(w.before_ns, a->asked_ns + w.target.timeout_ns);
+}
+
+START_TEST(test_whatever_happens_a_question_is_answered_once_and_in_time)
+{
+    static struct asking all[64];
+    struct random r;
+    bool alive = true, stopped = false;
+
+    random_seed_with(&r, (uint64_t)_i);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        asking_init(&all[i]);
+        all[i].then = check_time;
+    }
+    for (int step = 0; step < 700; step++) {
+        struct asking *a = &all[random_below(&r, ARRAY_LEN(all))];
+
+        uint64_t act = random_below(&r, 300);
+
+        if (act == 0 && alive) {
+            server_kill(&server);
+            alive = stopped = false;
+        } else if (act < 3 && !alive) {
+            server_start_again(&server, NULL);
+            alive = true;
+        } else if (act == 3 && alive && !stopped) {
+            server_signal(&server, SIGSTOP);
+            stopped = true;
+        } else if (act < 6 && stopped) {
+            server_signal(&server, SIGCONT);
+            stopped = false;
+        } else if (act < 8 && alive && !stopped) {
+            server_ask(&server, act == 6 ? "SCRIPT FLUSH" : "CLIENT KILL TYPE normal");
+        } else if (act < 20 && a->question.command) {
+            redis_question_cancel(&a->question);
+            a->asked--;
+        } else if (act < 150) {
+            turn(&w);
+        } else if (!a->question.command) {
+            (void)!ask(&w, a, random_below(&r, 2) ? &add : &numbers, "k", NULL);
+        }
+    }
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        UNTIL(&w, !all[i].question.command);
+    if (!alive)
+        server_start_again(&server, NULL);
+    if (stopped)
+        server_signal(&server, SIGCONT);
+    ask_until_ok(&w, &add, "k");
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        ck_assert_uint_eq(all[i].asked, all[i].answers);
+}
+END_TEST
+
 static const struct {
     const char *before, *after;
 } troubles[] = {
@@ -500,6 +558,7 @@ int main(void)
     tcase_add_test(t, test_whoever_cancels_hears_nothing_more);
     tcase_add_loop_test(t, test_an_answer_may_cancel_others_that_fail_with_it, 0, 2);
     tcase_add_test(t, test_what_redis_owes_is_bounded);
+    tcase_add_loop_test(t, test_whatever_happens_a_question_is_answered_once_and_in_time, 0, 6);
     tcase_add_loop_test(t, test_a_server_that_can_do_nothing_is_refused_though_it_answers, 0,
                         ARRAY_LEN(troubles));
     tcase_add_test(t, test_a_store_is_found_by_value_and_closed_when_nobody_asks);

@@ -266,6 +266,7 @@ static void begin_with(const struct server *s, const char *user, const char *pas
 START_TEST(test_a_password_opens_and_is_not_logged_when_it_is_wrong)
 {
     static const char *const options[] = { "--requirepass", "open-sesame", NULL };
+    static char endless[300000];
     struct server s = server_start(options);
 
     begin_with(&s, NULL, "open-sesame", 0);
@@ -279,6 +280,11 @@ START_TEST(test_a_password_opens_and_is_not_logged_when_it_is_wrong)
     begin_with(&s, NULL, NULL, 0);
     ask_until_refused(&w, &add);
     UNTIL(&w, strstr(logged(&w), "NOAUTH"));
+    worker_end(&w);
+    memset(endless, 'x', sizeof endless - 1);
+    begin_with(&s, NULL, endless, 0);
+    ask_until_refused(&w, &add);
+    UNTIL(&w, strstr(logged(&w), "the greeting is too long"));
     worker_end(&w);
 }
 END_TEST
