@@ -29,6 +29,10 @@
 
 extern const struct middleware rate_limit_middleware;
 
+#define DEFAULT_BURST 200
+#define TEXT_OF(n)    #n
+#define DEFAULT(n)    TEXT_OF(n)
+
 struct rate_limit_settings {
     struct number_rate rate;
     struct str plan_default;
@@ -66,7 +70,7 @@ static const struct conf_key keys[] = {
         .flat = "rate_limit_rps", .flat_type = &conf_type_per_second),
     KEY(rate_limit_settings, plan_default, text, "",
         "With rate: plan, the plan of who has none; empty: who has none is refused."),
-    KEY(rate_limit_settings, burst, uint, "200",
+    KEY(rate_limit_settings, burst, uint, DEFAULT(DEFAULT_BURST),
         "Requests a client may make at once after a pause. For token_bucket, gcra, and "
         "leaky_bucket without a delay; windows and logs count by the rate alone.",
         .flat = "rate_limit_burst", .arg = RANGE(1, 1000000000)),
@@ -136,11 +140,30 @@ static const struct conf_key keys[] = {
     KEY_END,
 };
 
+/* Who writes one down that means nothing is told so; the default comes with every algorithm. */
+static void check_burst(const struct rate_limit_settings *s, const struct algorithm *a,
+                        const struct conf_node *at, struct conf_problems *p)
+{
+    const char *why = NULL;
+
+    if (s->rate.count == 0)
+        why = "the plan says it";
+    else if (s->delay)
+        why = "the delay says how many may wait";
+    else if (s->tolerance)
+        why = "the tolerance says how early a request may come";
+    else if (!algorithm_has_burst(a))
+        why = "this algorithm counts by the rate alone";
+    if (why && s->burst != DEFAULT_BURST)
+        conf_warning(p, at, "\"burst\" has no effect: %s", why);
+}
+
 static void check(const void *settings, const struct conf_node *at, struct conf_problems *p)
 {
     const struct rate_limit_settings *s = settings;
     const struct algorithm *a = algorithm_at((size_t)s->algorithm);
 
+    check_burst(s, a, at, p);
     if (s->delay && a != &leaky_bucket)
         conf_problem(p, at, "\"delay\" is for leaky_bucket; %s lets pass or refuses", a->name);
     if (s->tolerance && a != &gcra)
