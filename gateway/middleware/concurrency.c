@@ -377,6 +377,8 @@ static enum verdict wait_for_place(struct exchange *x, struct frame *f, uint64_t
         /* it may be full of those whose worker hangs, and places free all the same */
         if (places_take_past(&c->places, l->seat, s->key, max, exchange_now_ns(x)) == PLACES_GOT)
             return let_in(x, c, s);
+        /* who waits may have seen a number that we took back */
+        limit_line_serve(l, &c->places, s->key, s->most);
         return refuse(x, f, REASON_CONCURRENCY_LIMITED);
     }
     s->stage = STAY_WAITS;

@@ -95,6 +95,8 @@ static void act(struct hammer *h, unsigned actor, struct random *random)
             }
             if (r == PLACES_GOT)
                 wait_turn(w, actor, seat, key);
+            else
+                r = places_take_past(&w->places, seat, key, PLACES, clock_now_ns());
         }
         HAMMER_CHECK(r != PLACES_FULL, "two keys are too many");
         HAMMER_CHECK(places_look(&w->places, seat, key, clock_now_ns()).taken <= ACTORS + PLACES,
