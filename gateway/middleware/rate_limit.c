@@ -250,6 +250,21 @@ static struct limit limit_of(const struct rate_limit_settings *s)
     return (struct limit){ s->rate.count, s->rate.per_ns, s->burst };
 }
 
+/* Another size is another table. */
+static bool make_log(struct limit_log *log, struct builder *b, struct str name, uint64_t count)
+{
+    struct str table = str_format(b->arena, "log/%.*s", STR_ARGS(name));
+    struct cells before;
+    bool was = b->role == BUILD_MASTER && cells_table_look(b->region, table, &before);
+
+    if (!limit_log_table(b->region, table, count, log))
+        return false;
+    if (was && cells_capacity(&before) != cells_capacity(&log->cells))
+        builder_warning(b, "the log of the limit %.*s changes its size: its state starts afresh",
+                        STR_ARGS(name));
+    return true;
+}
+
 /* NULL, or why the limit cannot be. */
 static const char *make_limiter(struct part *p, const struct rate_limit *r, struct builder *b,
                                 const struct rate_limit_settings *s)
@@ -269,8 +284,7 @@ static const char *make_limiter(struct part *p, const struct rate_limit *r, stru
     if (!a->keeps_log)
         return limiter_init(&p->limiter, r->region, &b->shared->limits, name, a, &limit,
                             when_full_of(b));
-    if (!limit_log_table(b->region, str_format(b->arena, "log/%.*s", STR_ARGS(name)), s->log_keys,
-                         &log))
+    if (!make_log(&log, b, name, s->log_keys))
         return "there is no room in the shared memory for the log of so many clients";
     return limiter_init_log(&p->limiter, r->region, &log, name, a, &limit, when_full_of(b));
 }

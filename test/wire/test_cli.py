@@ -132,7 +132,7 @@ def test_version_is_said(stage):
 def test_help_names_the_commands(stage):
     done = stage.sluice("--help")
     assert done.returncode == 0
-    assert all(word in done.stdout for word in ("check", "print", "reference", "reload", "stop", "status", "--daemon", "config.yaml"))
+    assert all(word in done.stdout for word in ("check", "print", "reference", "reload", "stop", "status", "limits", "--daemon", "config.yaml"))
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["check", "a", "b"], ["one", "two", "three"]])

@@ -203,6 +203,17 @@ def test_a_reload_says_what_becomes_of_the_state(stage):
     assert said == gw.stderr().count("the limit u/rate_limit changes") == 2
 
 
+def test_a_log_of_another_size_starts_afresh_and_says_so(stage):
+    log = {"rate": "3/d", "algorithm": "sliding_log", "log_keys": 1000}
+    gw = limited(stage, limit=log)
+    assert [gw.get("/").status for _ in range(4)] == [200, 200, 200, 429]
+    gw.reload(**{**gw.config, "middleware_config": {"rate_limit": {**log, "log_keys": 1001}}})          # the same power of two
+    assert gw.get("/").status == 429 and "changes its size" not in gw.stderr()
+    gw.reload(**{**gw.config, "middleware_config": {"rate_limit": {**log, "log_keys": 5000}}})
+    gw.wait_stderr(r"the log of the limit u/rate_limit changes its size: its state starts afresh")
+    assert gw.get("/").status == 200
+
+
 def test_of_a_limit_in_a_store_nobody_here_knows_what_is_left(stage):
     store = {"stores": {"redis": {"main": {"urls": [f"127.0.0.1:{free_port()}"]}}}}
     gw = limited(stage, **store)
