@@ -21,6 +21,7 @@
 #include "gateway/middleware/limit_exempt.h"
 #include "gateway/middleware/limit_key.h"
 #include "gateway/middleware/limit_plan.h"
+#include "gateway/middleware/limit_state.h"
 #include "gateway/middleware/limit_top.h"
 #include "ratelimit/fixed_window.h"
 #include "ratelimit/gcra.h"
@@ -225,22 +226,6 @@ struct taken {
 
 /* ---- at load ---------------------------------------------------------------------------------- */
 
-static enum when_full when_full_of(const struct builder *b)
-{
-    static const enum when_full all[] = { [CONF_ON_FULL_EVICT] = FULL_EVICT,
-                                          [CONF_ON_FULL_ALLOW] = FULL_ALLOW,
-                                          [CONF_ON_FULL_DENY] = FULL_DENY };
-
-    return all[b->globals->shared_memory.limits.on_full];
-}
-
-static struct str state_name(const struct builder *b, const struct limit_key *key)
-{
-    if (b->whole_gateway || key->for_all_services)
-        return str_format(b->arena, "/%.*s", STR_ARGS(b->step_name));
-    return str_format(b->arena, "%.*s/%.*s", STR_ARGS(b->service_name), STR_ARGS(b->step_name));
-}
-
 static struct limit limit_of(const struct rate_limit_settings *s)
 {
     if (s->delay)
@@ -248,45 +233,6 @@ static struct limit limit_of(const struct rate_limit_settings *s)
     if (s->tolerance)
         return gcra_limit(s->rate.count, s->rate.per_ns, s->tolerance);
     return (struct limit){ s->rate.count, s->rate.per_ns, s->burst };
-}
-
-/* Another size is another table. */
-static bool make_log(struct limit_log *log, struct builder *b, struct str name, uint64_t count)
-{
-    struct str table = str_format(b->arena, "log/%.*s", STR_ARGS(name));
-    struct cells before;
-    bool was = b->role == BUILD_MASTER && cells_table_look(b->region, table, &before);
-
-    if (!limit_log_table(b->region, table, count, log))
-        return false;
-    if (was && cells_capacity(&before) != cells_capacity(&log->cells))
-        builder_warning(b, "the log of the limit %.*s changes its size: its state starts afresh",
-                        STR_ARGS(name));
-    return true;
-}
-
-/* NULL, or why the limit cannot be. */
-static const char *make_limiter(struct part *p, const struct rate_limit *r, struct builder *b,
-                                const struct rate_limit_settings *s)
-{
-    const struct algorithm *a = algorithm_at((size_t)s->algorithm);
-    const struct limit limit = limit_of(s);
-    struct str name = state_name(b, &r->key);
-    struct limit_log log;
-    const char *why = limit_check(&limit);
-
-    if (!why)
-        why = a->cannot(&limit);
-    if (why)
-        return why; /* cppcheck-suppress returnDanglingLifetime ; a constant text */
-    if (s->cost > a->at_once(&limit))
-        return "the cost of a request is more than can ever be taken";
-    if (!a->keeps_log)
-        return limiter_init(&p->limiter, r->region, &b->shared->limits, name, a, &limit,
-                            when_full_of(b));
-    if (!make_log(&log, b, name, s->log_keys))
-        return "there is no room in the shared memory for the log of so many clients";
-    return limiter_init_log(&p->limiter, r->region, &log, name, a, &limit, when_full_of(b));
 }
 
 /* True, too, if it is this gateway's alone. */
@@ -300,8 +246,8 @@ static bool make_cluster(struct part *p, const struct rate_limit *r, struct buil
 
     if (s->scope == LIMIT_NODE)
         return true;
-    p->cluster = limit_cluster_build(b, state_name(b, &r->key), &p->limiter, &r->key, s->delay > 0,
-                                     &settings, when_full_of(b));
+    p->cluster = limit_cluster_build(b, limit_state_name(b, &r->key), &p->limiter, &r->key,
+                                     s->delay > 0, &settings, limit_state_when_full(b));
     return p->cluster != NULL;
 }
 
@@ -309,11 +255,13 @@ static bool make_cluster(struct part *p, const struct rate_limit *r, struct buil
 static bool make_part(struct part *p, const struct rate_limit *r, struct builder *b,
                       const struct rate_limit_settings *s, enum reason reason)
 {
-    const char *why = make_limiter(p, r, b, s);
+    const struct limit limit = limit_of(s);
+    struct str name = limit_state_name(b, &r->key);
+    const char *why = limit_state_limiter(&p->limiter, b, name, algorithm_at((size_t)s->algorithm),
+                                          &limit, s->log_keys, s->cost);
 
     if (!why)
-        why = limit_top_build(&p->top, b, state_name(b, &r->key), &p->limiter,
-                              s->scope == LIMIT_CLUSTER);
+        why = limit_top_build(&p->top, b, name, &p->limiter, s->scope == LIMIT_CLUSTER);
     if (why)
         return builder_problem(b, "rate: %s", why);
     p->answer = (struct limit_answer){ .status = (unsigned)s->status,
@@ -401,7 +349,8 @@ static const void *prepare(struct builder *b, const void *settings)
         !limit_key_build(&r->key, b, &s->key, (enum key_missing)s->key_missing) ||
         !make_tiers(r, b, s))
         return NULL;
-    why = limit_ban_build(&r->ban, b, state_name(b, &r->key), &s->ban, when_full_of(b));
+    why = limit_ban_build(&r->ban, b, limit_state_name(b, &r->key), &s->ban,
+                          limit_state_when_full(b));
     if (why) {
         builder_problem(b, "ban: %s", why);
         return NULL;
