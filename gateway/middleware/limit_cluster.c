@@ -43,7 +43,8 @@ struct limit_cluster {
     struct gateways gateways;
     struct redis_target target;
     enum store_failure on_failure;
-    struct limiter parts[PARTS];
+    const struct algorithm *part_algorithm; /* of this node's part */
+    struct str part_name;
     struct str key_head; /* gw:{users/rate_limit: */
     struct str gateways_key, gateway_name;
     uint32_t series; /* gateway_limit_fallback_total of this service and limit */
@@ -119,20 +120,32 @@ static struct limit part_of(const struct limit *l, uint64_t n)
     return part;
 }
 
-/* A log is kept by the whole limit only: of a part, a window of two counters takes its place. */
-static const char *make_parts(struct limit_cluster *c, struct builder *b, struct str name,
-                              enum when_full when_full)
+/* Made when it is needed, which is rarely: a limit of each size would have a tag of its own in the cells. A log is kept by
+ * the whole limit only: of a part, a window of two counters takes its place. */
+static struct limiter part_limiter(const struct limit_cluster *c, uint32_t part)
 {
-    const struct limiter *l = c->limiter;
-    const struct algorithm *a =
-        l->algorithm->keeps_log ? algorithm_find(STR("sliding_window")) : l->algorithm;
-    struct str own = str_format(b->arena, "%.*s#alone", STR_ARGS(name));
+    const struct limit limit = part_of(&c->limiter->limit, parts_of[part]);
+    struct limiter l;
+    const char *why = limiter_init(&l, c->region, &c->shares.cells, c->part_name, c->part_algorithm,
+                                   &limit, c->shares.when_full);
 
+    CHECK(!why); /* as check_parts has seen */
+    return l;
+}
+
+/* NULL, or why it could not be done. */
+static const char *check_parts(struct limit_cluster *c, struct builder *b, struct str name)
+{
+    const struct algorithm *a = c->limiter->algorithm;
+
+    c->part_algorithm = a->keeps_log ? algorithm_find(STR("sliding_window")) : a;
+    c->part_name = str_format(b->arena, "%.*s#alone", STR_ARGS(name));
     for (size_t i = 0; i < PARTS; i++) {
-        struct limit part = part_of(&l->limit, parts_of[i]);
-        const char *why =
-            limiter_init(&c->parts[i], c->region, &b->shared->limits, own, a, &part, when_full);
+        const struct limit part = part_of(&c->limiter->limit, parts_of[i]);
+        const char *why = limit_check(&part);
 
+        if (!why)
+            why = c->part_algorithm->cannot(&part);
         if (why)
             return why;
     }
@@ -172,7 +185,7 @@ const struct limit_cluster *limit_cluster_build(struct builder *b, struct str na
                                  .on_failure = (enum store_failure)s->on_store_failure };
     why = remote_init(&remote, l->algorithm, &l->limit, delays, s->sync.every);
     if (!why && c->on_failure == STORE_LOCAL_SHARE)
-        why = make_parts(c, b, name, when_full);
+        why = check_parts(c, b, name);
     if (why) {
         builder_problem(b, "rate: %s", why);
         return NULL;
@@ -257,6 +270,7 @@ static enum limit_outcome do_without(const struct limit_cluster *c, struct excha
                                      uint64_t now_ns, struct decision *d)
 {
     const struct remote *r = &c->shares.remote;
+    struct limiter l;
 
     rows_add(&x->local->shared->rows, x->local->seat, c->series, 1);
     *d = (struct decision){ .at_ns = now_ns };
@@ -264,7 +278,8 @@ static enum limit_outcome do_without(const struct limit_cluster *c, struct excha
     case STORE_LOCAL_SHARE:
         h->source = LIMIT_FROM_PART;
         h->part = part_for(gateways_count(&c->gateways));
-        *d = limiter_take(&c->parts[h->part], key, (int32_t)cost, now_ns);
+        l = part_limiter(c, h->part);
+        *d = limiter_take(&l, key, (int32_t)cost, now_ns);
         return LIMIT_DECIDED;
     case STORE_LOCAL:
         h->source = LIMIT_FROM_LOCAL;
@@ -446,6 +461,8 @@ void limit_cluster_give_back(const struct limit_cluster *c, struct exchange *x,
                              const struct limit_hold *h, uint64_t key, uint32_t count,
                              uint64_t at_ns)
 {
+    struct limiter l;
+
     switch (h->source) {
     case LIMIT_FROM_SHARE:
         shares_give_back(&c->shares, key, count, at_ns, region_now(c->region, exchange_now_ns(x)));
@@ -457,7 +474,8 @@ void limit_cluster_give_back(const struct limit_cluster *c, struct exchange *x,
         limiter_take(c->limiter, key, -(int32_t)count, at_ns);
         return;
     case LIMIT_FROM_PART:
-        limiter_take(&c->parts[h->part], key, -(int32_t)count, at_ns);
+        l = part_limiter(c, h->part);
+        limiter_take(&l, key, -(int32_t)count, at_ns);
         return;
     case LIMIT_FROM_NOBODY:
         return;
@@ -488,6 +506,7 @@ void limit_cluster_take_more(const struct limit_cluster *c, struct exchange *x,
                              const struct limit_hold *h, uint64_t key, uint32_t count)
 {
     uint64_t now_ns = region_now(c->region, exchange_now_ns(x));
+    struct limiter l;
 
     switch (h->source) {
     case LIMIT_FROM_SHARE:
@@ -500,7 +519,8 @@ void limit_cluster_take_more(const struct limit_cluster *c, struct exchange *x,
         limiter_take_up_to(c->limiter, key, count, now_ns);
         return;
     case LIMIT_FROM_PART:
-        limiter_take_up_to(&c->parts[h->part], key, count, now_ns);
+        l = part_limiter(c, h->part);
+        limiter_take_up_to(&l, key, count, now_ns);
         return;
     case LIMIT_FROM_NOBODY:
         return;

@@ -125,7 +125,7 @@ def test_scripts_that_the_store_has_forgotten_are_told_again(stage):
 
 def test_a_store_that_starts_anew_has_forgotten_what_was_taken(stage):
     redis = stage.redis()
-    gw = together(stage, redis, burst=3, key="header:X-Key", store={"outage": {"retry_every": "50ms"}})
+    gw = together(stage, redis, workers=1, burst=3, key="header:X-Key", store={"outage": {"retry_every": "50ms"}})
     assert statuses(gw, 4, {"X-Key": "a"}) == [200] * 3 + [429]
     redis.stop()
     redis.start()
