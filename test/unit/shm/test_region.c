@@ -1,4 +1,5 @@
 /* The directory: what a load makes, keeps, leaves and frees. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -257,6 +258,43 @@ START_TEST(test_a_region_of_another_layout_is_refused)
 }
 END_TEST
 
+START_TEST(test_who_looks_sees_what_others_write_and_writes_nothing)
+{
+    struct region *looker;
+    shared_word *words, *seen;
+
+    region_begin(region);
+    words = region_words(region, STR("w"), 4);
+    region_commit(region);
+    looker = region_look(dup(region_fd(region)));
+    ck_assert_ptr_nonnull(looker);
+    seen = region_words(looker, STR("w"), 4);
+    ck_assert_ptr_nonnull(seen);
+    ck_assert_ptr_ne(seen, words);
+    word_put(&words[2], 77);
+    ck_assert_uint_eq(word_peek(&seen[2]), 77);
+    ck_assert_ptr_null(region_words(looker, STR("nobody's"), 4));
+    region_close(looker);
+    ck_assert_uint_eq(word_peek(&words[2]), 77);
+    region_header(region)->layout++;
+    ck_assert_ptr_null(region_look(dup(region_fd(region))));
+    region_header(region)->layout--;
+}
+END_TEST
+
+START_TEST(test_who_only_looks_dies_when_it_writes)
+{
+    struct region *looker;
+
+    region_begin(region);
+    ck_assert_ptr_nonnull(region_words(region, STR("w"), 4));
+    region_commit(region);
+    looker = region_look(dup(region_fd(region)));
+    signal(SIGSEGV, SIG_DFL); /* whatever a sanitizer makes of it */
+    word_put(region_words(looker, STR("w"), 4), 1);
+}
+END_TEST
+
 START_TEST(test_nobody_can_cut_the_memory_under_our_feet)
 {
     ck_assert_int_ne(ftruncate(region_fd(region), 4096), 0);
@@ -347,6 +385,8 @@ int main(void)
     tcase_add_test(t, test_names_longer_than_an_entry_are_told_apart);
     tcase_add_test(t, test_the_next_binary_finds_the_state_behind_the_descriptor);
     tcase_add_test(t, test_a_region_of_another_layout_is_refused);
+    tcase_add_test(t, test_who_looks_sees_what_others_write_and_writes_nothing);
+    tcase_add_test_raise_signal(t, test_who_only_looks_dies_when_it_writes, SIGSEGV);
     tcase_add_test(t, test_nobody_can_cut_the_memory_under_our_feet);
     tcase_add_test(t, test_the_directory_can_be_walked);
     tcase_add_test(t, test_more_tables_than_the_directory_has_entries_fail_the_load);

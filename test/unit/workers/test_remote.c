@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shm/region.h"
 #include "test/unit/workers/stage.h"
 #include "workers/remote.h"
 
@@ -95,6 +96,22 @@ START_TEST(test_stop_returns_when_it_has_ended)
 }
 END_TEST
 
+START_TEST(test_the_memory_of_who_runs_may_be_looked_at)
+{
+    struct region *r;
+    int fd;
+
+    ck_assert_int_eq(remote_memory(pid_file, &fd), REMOTE_NOBODY);
+    ck_assert_int_eq(fd, -1);
+    run("workers 1\nlisten 127.0.0.1:%P\n");
+    ck_assert_int_eq(remote_memory(pid_file, &fd), REMOTE_OK);
+    r = region_look(fd);
+    ck_assert_ptr_nonnull(r);
+    ck_assert_uint_eq(word_peek(&region_header(r)->generation), 1);
+    region_close(r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("remote");
@@ -109,6 +126,7 @@ int main(void)
     tcase_add_test(t, test_a_reload_that_is_refused_fails);
     tcase_add_test(t, test_the_status_names_the_processes);
     tcase_add_test(t, test_stop_returns_when_it_has_ended);
+    tcase_add_test(t, test_the_memory_of_who_runs_may_be_looked_at);
     suite_add_tcase(suite, t);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
