@@ -7,6 +7,8 @@
 #define TAKEN(w)    ((w)&0xffff)
 #define WAITING(w)  ((w) >> 16 & 0xffff)
 
+_Static_assert(PLACES_NUMBERS == 64 && PLACES_GROUPS % PLACES_NUMBERS == 0, "a word of calls");
+
 /* Two that race for the last place may both see the other and both give back; then they try again. */
 #define TRIES       32
 
@@ -35,7 +37,7 @@ static bool is_of(uint64_t way, uint64_t key)
 
 static uint64_t call_bit(uint64_t key)
 {
-    return UINT64_C(1) << group_of(key) % 64;
+    return UINT64_C(1) << places_number(key);
 }
 
 /* My way of this key, or a free one with no counts; PLACES_WAYS: there is none. Nobody else writes here. */
@@ -251,11 +253,6 @@ uint64_t places_calls(const struct places *p, uint32_t seat)
 {
     CHECK(seat < SEATS_MAX);
     return word_take_all(&p->shared->seat[seat].calls);
-}
-
-bool places_is_called(uint64_t calls, uint64_t key)
-{
-    return calls & call_bit(key);
 }
 
 /* ---- after a death ---------------------------------------------------------------------------- */

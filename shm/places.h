@@ -20,6 +20,7 @@
 #include "shm/seats.h"
 
 #define PLACES_GROUPS      4096
+#define PLACES_NUMBERS     64    /* a divisor of PLACES_GROUPS */
 #define PLACES_WAYS        8     /* keys of one group that one process can have at a time */
 #define PLACES_MOST        65000 /* of one key; also of those that wait */
 #define PLACES_PATIENCE_NS UINT64_C(10000000)
@@ -88,9 +89,14 @@ struct places_view places_look(const struct places *p, uint32_t seat, uint64_t k
 /* There is a place of `key` for `to`: have it come and look. */
 void places_call(const struct places *p, const struct bells *bells, uint32_t to, uint64_t key,
                  uint64_t now_ns);
-/* Called: take the calls. Then serve every key for which places_is_called. */
+/* Called: take the calls, a bit for each number that keys have. Then serve every key whose bit is set. */
 uint64_t places_calls(const struct places *p, uint32_t seat);
-bool places_is_called(uint64_t calls, uint64_t key);
+
+/* By which number a key is called. */
+static inline unsigned places_number(uint64_t key)
+{
+    return (unsigned)(key % PLACES_NUMBERS);
+}
 
 /* Master, seat retired: what it had in any table of the region is free. */
 void places_retire_seat(struct region *r, uint32_t seat);

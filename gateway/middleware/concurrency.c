@@ -83,7 +83,9 @@ static const struct conf_key keys[] = {
         "Who has waited so long is refused after all.", .arg = RANGE(NS_PER_MS, 600 * NS_PER_S)),
     KEY(concurrency_settings, adaptive, one_of, "off",
         "gradient: the limit moves between `min` and `max`. It falls when the service takes longer "
-        "than it does where nobody queues, and rises while it does not.",
+        "than it does where nobody queues, and rises while it does not. Give it a queue: while "
+        "that "
+        "is measured, only `min` get in.",
         .arg = NAMES("off", "gradient")),
     KEY(concurrency_settings, min, uint, "3",
         "With adaptive: the smallest limit, and the one while it is measured how long the service "

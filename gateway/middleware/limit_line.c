@@ -6,7 +6,6 @@
 #include "gateway/base/number.h"
 #include "gateway/exchange/local.h"
 
-#define BUCKETS 64
 /* How often a line looks by itself. */
 #define LOOK_NS (50 * NS_PER_MS)
 
@@ -24,7 +23,8 @@ struct limit_line {
 
 struct limit_lines {
     struct local *local;
-    struct list buckets[BUCKETS];
+    struct list buckets[PLACES_NUMBERS]; /* so that a call names a bucket */
+    struct places places;                /* as long as there are lines there is one table */
     size_t count;
     struct pool pool;
 };
@@ -54,14 +54,14 @@ static struct limit_lines *lines_of(struct local *l)
         die("out of memory for lines of those who wait");
     *all = (struct limit_lines){ .local = l };
     pool_init(&all->pool, sizeof(struct limit_line), 0);
-    for (size_t i = 0; i < BUCKETS; i++)
+    for (size_t i = 0; i < PLACES_NUMBERS; i++)
         list_init(&all->buckets[i]);
     return all;
 }
 
 static struct list *bucket_of(struct limit_lines *all, uint64_t key)
 {
-    return &all->buckets[(key >> 32) % BUCKETS];
+    return &all->buckets[places_number(key)];
 }
 
 static struct limit_line *find(struct local *l, uint64_t key)
@@ -174,28 +174,15 @@ static void on_look(struct timer *t)
 void limit_lines_called(struct local *l)
 {
     struct limit_lines *all = l->lines;
-    const struct places_shared *table = NULL;
-    uint64_t calls = 0;
+    uint64_t calls;
 
     if (!all || all->count == 0) /* who left has passed on what it was called for */
         return;
-    for (size_t i = 0; i < BUCKETS; i++)
-        LIST_EACH (&all->buckets[i], n) {
+    for (calls = places_calls(&all->places, l->seat); calls; calls &= calls - 1)
+        LIST_EACH (&all->buckets[__builtin_ctzll(calls)], n) {
             struct limit_line *line = CONTAINER(n, struct limit_line, node);
 
-            if (line->places.shared != table) {
-                table = line->places.shared;
-                calls |= places_calls(&line->places, l->seat);
-            }
-        }
-    if (calls == 0) /* the bell was for somebody else here */
-        return;
-    for (size_t i = 0; i < BUCKETS; i++)
-        LIST_EACH (&all->buckets[i], n) {
-            struct limit_line *line = CONTAINER(n, struct limit_line, node);
-
-            if (places_is_called(calls, line->key))
-                limit_line_serve(l, &line->places, line->key, &line->most);
+            limit_line_serve(l, &line->places, line->key, &line->most);
         }
 }
 
@@ -213,6 +200,7 @@ static struct limit_line *form(struct local *l, const struct places *p, uint64_t
     timer_init(&line->look, on_look);
     task_init(&line->end, on_end);
     list_push_back(bucket_of(all, key), &line->node);
+    all->places = *p;
     all->count++;
     timer_set(&l->loop->timers, &line->look, l->loop->now_ns + LOOK_NS);
     return line;

@@ -182,7 +182,7 @@ START_TEST(test_who_is_called_is_promised_the_place_for_a_while)
     v = places_look(&places, a, KEY, NOW + PLACES_PATIENCE_NS);
     ck_assert_uint_eq(v.promised, 2);
     ck_assert_uint_eq(v.next, SEAT_NONE);
-    ck_assert(places_is_called(places_calls(&places, b), KEY));
+    ck_assert(places_calls(&places, b) >> places_number(KEY) & 1);
     ck_assert_uint_eq(places_calls(&places, b), 0);
     v = places_look(&places, a, KEY, NOW + PLACES_PATIENCE_NS);
     ck_assert_uint_eq(v.promised, 1);
@@ -256,7 +256,7 @@ START_TEST(test_what_a_dead_process_had_is_free)
     ck_assert_uint_eq(places_look(&places, b, OTHER, NOW).taken, 0);
     ck_assert_uint_eq(places_calls(&places, a), 0);
     ck_assert(is_rung(bells, b) && is_rung(bells, c) && !is_rung(bells, a));
-    ck_assert(places_is_called(places_calls(&places, c), KEY));
+    ck_assert(places_calls(&places, c) >> places_number(KEY) & 1);
     bells_free(bells);
 }
 END_TEST
