@@ -10,7 +10,7 @@
 _Static_assert(PLACES_NUMBERS == 64 && PLACES_GROUPS % PLACES_NUMBERS == 0, "a word of calls");
 
 /* Two that race for the last place may both see the other and both give back; then they try again. */
-#define TRIES       32
+#define TRIES 32
 
 bool places_table(struct region *r, struct str name, struct places *out)
 {
