@@ -2,6 +2,7 @@
 #include "gateway/exchange/reply.h"
 
 #include "gateway/base/number.h"
+#include "gateway/exchange/local.h"
 #include "gateway/http/problem.h"
 
 void reply_text(struct exchange *x, unsigned status, enum reason reason, struct str content_type,
@@ -20,11 +21,24 @@ void reply_text(struct exchange *x, unsigned status, enum reason reason, struct 
         fields_add_known(&x->resp.fields, FIELD_CONTENT_TYPE, content_type);
 }
 
+static bool is_told_in_json(const struct exchange *x)
+{
+    switch (x->local->current.errors) {
+    case ERRORS_TEXT:
+        return false;
+    case ERRORS_PROBLEM:
+        return true;
+    case ERRORS_AUTO:
+        break;
+    }
+    return fields_have(&x->req.fields, FIELD_ACCEPT) &&
+           problem_wants_json(fields_value(&x->req.fields, FIELD_ACCEPT));
+}
+
 void reply_problem(struct exchange *x, unsigned status, enum reason reason, const char *why)
 {
     struct problem p = { .status = status, .detail = str_from(why), .reason = reason_text(reason) };
-    bool json = fields_have(&x->req.fields, FIELD_ACCEPT) &&
-                problem_wants_json(fields_value(&x->req.fields, FIELD_ACCEPT));
+    bool json = is_told_in_json(x);
 
     reply_text(x, status, reason,
                json ? STR("application/problem+json") : STR("text/plain; charset=utf-8"),
