@@ -78,6 +78,25 @@ static void add(struct exchange *x, struct str name, struct str value)
     fields->present |= UINT64_C(1) << FIELD_OTHER;
 }
 
+/* The older fields are no lists: where they stand already, of another limit or the service's own, they are told of
+ * whichever leaves less. */
+static bool takes_their_place(struct exchange *x, uint64_t remaining)
+{
+    static const struct str names[] = { STR_INIT("X-RateLimit-Limit"),
+                                        STR_INIT("X-RateLimit-Remaining"),
+                                        STR_INIT("X-RateLimit-Reset") };
+    const struct field *before = fields_find_name(&x->resp.fields, names[1]);
+    uint64_t said;
+
+    if (!before)
+        return true;
+    if (number_read_u64(before->value, &said) && said <= remaining)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        fields_remove_name(&x->resp.fields, names[i]);
+    return true;
+}
+
 void limit_answer_say_what_is_left(const struct limit_answer *a, struct exchange *x,
                                    uint64_t remaining_n, uint64_t reset_ns)
 {
@@ -91,7 +110,7 @@ void limit_answer_say_what_is_left(const struct limit_answer *a, struct exchange
         add(x, STR("RateLimit-Policy"), a->policy);
         add(x, STR("RateLimit"), left_text(x, a->quoted_name, remaining, reset));
     }
-    if (a->headers & HEADERS_X) {
+    if (a->headers & HEADERS_X && takes_their_place(x, remaining_n)) {
         add(x, STR("X-RateLimit-Limit"), a->at_once);
         add(x, STR("X-RateLimit-Remaining"), remaining);
         add(x, STR("X-RateLimit-Reset"), reset);

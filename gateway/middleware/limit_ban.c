@@ -72,13 +72,15 @@ bool limit_ban_holds(const struct limit_ban *ban, uint64_t key, uint64_t now_ns,
 
 void limit_ban_strike(const struct limit_ban *ban, uint64_t key, uint64_t now_ns)
 {
+    struct decision d;
     uint64_t strikes;
 
     if (LIKELY(!ban->on))
         return;
     strikes = key_under(&ban->strikes, key);
-    if (limiter_take(&ban->strikes, strikes, 1, now_ns).allowed)
-        return;
+    d = limiter_take(&ban->strikes, strikes, 1, now_ns);
+    if (d.allowed && d.remaining > 0)
+        return; /* the one that leaves nothing is the last that was forgiven */
     limiter_take(&ban->bans, key_under(&ban->bans, key), 1, now_ns);
     /* it begins anew when it is let out */
     limiter_take(&ban->strikes, strikes, -INT32_MAX, now_ns);
