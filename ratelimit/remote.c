@@ -74,6 +74,12 @@ static const char *init_bucket(struct remote *r)
     return NULL;
 }
 
+/* In which the script reckons what is left of a window. */
+static uint64_t sliding_unit(const struct limit *l)
+{
+    return l->per_ns < 60 * NS_PER_S ? NS_PER_US : NS_PER_MS;
+}
+
 const char *remote_init(struct remote *r, const struct algorithm *a, const struct limit *l,
                         bool delays, uint64_t every_ns)
 {
@@ -96,6 +102,9 @@ const char *remote_init(struct remote *r, const struct algorithm *a, const struc
     if (r->at_once > EXACT_MAX / 2)
         return "with scope cluster, so many at once cannot be counted";
     r->idle_ns = up_to(a->idle_ns(l), REMOTE_LONGEST_NS);
+    if (r->family == REMOTE_SLIDING && l->count > EXACT_MAX / (l->per_ns / sliding_unit(l)))
+        return "with scope cluster, sliding_window cannot count so many in so long: use "
+               "fixed_window";
     return r->family == REMOTE_BUCKET ? init_bucket(r) : NULL;
 }
 

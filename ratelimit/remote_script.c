@@ -52,11 +52,14 @@ static const char bucket[] = CLOCK QUESTION HELPERS
     "return {granted, pace, 0, floor((full - gone) / token), reset, delay, 0}\n";
 
 /* State: window's number, taken in the one before, in this one, and the period. A clock that went back by no more than a
- * window goes on counting where it was; by more, the state is of no use. */
+ * window goes on counting where it was; by more, the state is of no use. What is left of a long window is reckoned in
+ * milliseconds, rounded up, so that products stay exact. */
 static const char window[] = CLOCK QUESTION HELPERS
     "local count, per, sliding = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1'\n"
     "local number = floor(now / per)\n"
     "local left = per - (now - number * per)\n"
+    "local unit = per >= 60000000 and 1000 or 1\n"
+    "local units = per / unit\n"
     "local last, this = 0, 0\n"
     "local state = redis.call('GET', KEYS[1])\n"
     "if state then\n"
@@ -72,14 +75,16 @@ static const char window[] = CLOCK QUESTION HELPERS
     "            last = c\n"
     "        end\n"
     "        if p ~= per then\n"
-    "            local old = p - (now - n * p)\n"
-    "            if sliding then this = this + floor(last * old / p) end\n"
+    "            local old = ceil((p - (now - n * p)) / 1000)\n"
+    "            if sliding then this = this + ceil(last * old / (p / 1000)) end\n"
     "            last = 0\n"
     "        end\n"
     "        last, this = min(last, count), min(this, count)\n"
     "    end\n"
     "end\n"
-    "local function used() return sliding and this + floor(last * left / per) or this end\n"
+    "local function used()\n"
+    "    return sliding and this + floor(last * ceil(left / unit) / units) or this\n"
+    "end\n"
     "local granted, pace = 0, 0\n"
     "if want < 0 then\n"
     "    if id == number then this = max(0, this + want)\n"
@@ -95,11 +100,11 @@ static const char window[] = CLOCK QUESTION HELPERS
     "            pace = left\n"
     "        else\n"
     "            if this + least <= count then\n"
-    "                pace = last > 0 and left - (ceil((count - this - least + 1) * per / last) - "
-    "1) or 1\n"
+    "                local most = last > 0 and ceil((count - this - least + 1) * units / last)\n"
+    "                pace = most and left - unit * (most - 1) or 1\n"
     "            else\n"
-    "                local most = this > 0 and ceil((count - least + 1) * per / this) - 1 or per\n"
-    "                pace = left + per - min(per, max(0, most))\n"
+    "                local most = this > 0 and ceil((count - least + 1) * units / this) - 1\n"
+    "                pace = left + per - min(per, unit * max(0, most or units))\n"
     "            end\n"
     "            pace = max(1, pace, min(every, floor(per / 20)))\n"
     "        end\n"

@@ -484,6 +484,10 @@ START_TEST(test_what_cannot_be_shared_is_said_when_it_is_made)
     ck_assert_ptr_nonnull(remote_init(&r, &leaky_bucket, &l, true, EVERY));
     ck_assert_ptr_null(remote_init(&r, &leaky_bucket, &l, true, 0));
     ck_assert_ptr_nonnull(remote_init(&r, &token_bucket, &odd, false, EVERY));
+    ck_assert_ptr_null(remote_init(&r, &sliding_window, &odd, false, EVERY));
+    odd.count = 100000000;
+    ck_assert_ptr_nonnull(remote_init(&r, &sliding_window, &odd, false, EVERY));
+    ck_assert_ptr_null(remote_init(&r, &fixed_window, &odd, false, EVERY));
 }
 END_TEST
 

@@ -251,6 +251,7 @@ static void windows(bool sliding, uint64_t count, uint64_t per_us, const char *k
 {
     struct remote r = remote_of(sliding ? &sliding_window : &fixed_window, count, per_us * 1000, 1);
     uint64_t now = BEGIN, window = 0, this = 0, last = 0, taken_window = 0, all = 0;
+    uint64_t unit = per_us < 60 * US ? 1 : 1000; /* of what is left of a window */
 
     srandom(11);
     for (int i = 0; i < 1500; i++) {
@@ -274,7 +275,9 @@ static void windows(bool sliding, uint64_t count, uint64_t per_us, const char *k
                 last -= last > 0;
             continue;
         }
-        used = this + (sliding ? (uint64_t)((unsigned __int128)last * left / per_us) : 0);
+        used = this + (sliding ? (uint64_t)((unsigned __int128)last * ((left + unit - 1) / unit) /
+                                            (per_us / unit))
+                               : 0);
         room = used < count ? count - used : 0;
         granted = room >= least ? up_to(want, room) : 0;
         a = ask(&r, key, now, (int64_t)want, least, 0);
