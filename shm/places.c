@@ -139,8 +139,8 @@ static bool is_worth_trying(enum claim claim, const struct places_view *v, uint6
     UNREACHABLE();
 }
 
-static enum places_result claim(const struct places *p, uint32_t seat, uint64_t key,
-                                enum claim claim, uint64_t most, uint64_t now_ns)
+static enum places_result lay_claim(const struct places *p, uint32_t seat, uint64_t key,
+                                    enum claim claim, uint64_t most, uint64_t now_ns)
 {
     struct places_group *g = &p->shared->group[seat][group_of(key)];
     size_t i = my_way(g, key);
@@ -174,19 +174,19 @@ static enum places_result claim(const struct places *p, uint32_t seat, uint64_t 
 
 enum places_result places_take(const struct places *p, uint32_t seat, uint64_t key, uint64_t max)
 {
-    return claim(p, seat, key, CLAIM_NEWCOMER, max, 0);
+    return lay_claim(p, seat, key, CLAIM_NEWCOMER, max, 0);
 }
 
 enum places_result places_take_past(const struct places *p, uint32_t seat, uint64_t key,
                                     uint64_t max, uint64_t now_ns)
 {
-    return claim(p, seat, key, CLAIM_PAST, max, now_ns);
+    return lay_claim(p, seat, key, CLAIM_PAST, max, now_ns);
 }
 
 enum places_result places_wait(const struct places *p, uint32_t seat, uint64_t key, uint64_t most,
                                uint64_t now_ns)
 {
-    return claim(p, seat, key, CLAIM_LINE, most, now_ns);
+    return lay_claim(p, seat, key, CLAIM_LINE, most, now_ns);
 }
 
 /* My way of a key of which I have something. */
@@ -205,7 +205,7 @@ bool places_advance(const struct places *p, uint32_t seat, uint64_t key, uint64_
     size_t i;
 
     CHECK(WAITING(word_peek(own_way(p, seat, key, &i))) > 0);
-    return claim(p, seat, key, CLAIM_WAITER, max, 0) == PLACES_GOT;
+    return lay_claim(p, seat, key, CLAIM_WAITER, max, 0) == PLACES_GOT;
 }
 
 void places_leave(const struct places *p, uint32_t seat, uint64_t key)

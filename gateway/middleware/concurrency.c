@@ -67,8 +67,7 @@ static const struct conf_key keys[] = {
         "With max: plan, the plan of who has none; empty: who has none is refused."),
     KEY(concurrency_settings, key, list_of, "[service]",
         "Who has a limit of its own: as in rate_limit. service: all clients of a service "
-        "together; consumer, ip, …: each of them. Where there are more keys at once than can be "
-        "told "
+        "together; consumer, ip, …: each of them. Where more keys come at once than can be told "
         "apart (tens of thousands), shared_memory.limits.on_full: deny refuses, else they pass.",
         .arg = ELEMENT(word, .at_least = 1, .at_most = LIMIT_KEY_PARTS)),
     KEY(concurrency_settings, key_missing, one_of, "ip",
@@ -83,9 +82,8 @@ static const struct conf_key keys[] = {
         "Who has waited so long is refused after all.", .arg = RANGE(NS_PER_MS, 600 * NS_PER_S)),
     KEY(concurrency_settings, adaptive, one_of, "off",
         "gradient: the limit moves between `min` and `max`. It falls when the service takes longer "
-        "than it does where nobody queues, and rises while it does not. Give it a queue: while "
-        "that "
-        "is measured, only `min` get in.",
+        "than it does where nobody queues, and rises while it does not. Give it a queue: while it "
+        "is measured how long that is, only `min` get in.",
         .arg = NAMES("off", "gradient")),
     KEY(concurrency_settings, min, uint, "3",
         "With adaptive: the smallest limit, and the one while it is measured how long the service "
