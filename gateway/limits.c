@@ -215,6 +215,8 @@ static void say_rows(struct view *v, const struct seen_limit *s)
         first++;
     for (end = first; end < v->count && v->rows[end].limit == s->id;)
         end++;
+    if (first == end)
+        return; /* and there may be no rows at all */
     qsort(v->rows + first, end - first, sizeof *v->rows,
           v->wish->by == TOP_TAKEN ? by_taken : by_refused);
     for (size_t i = first; i < end && i - first < v->wish->top; i++)

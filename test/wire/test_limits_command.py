@@ -259,3 +259,9 @@ def test_who_watches_sees_it_again_until_the_gateway_ends(stage):
         assert [line.split(":")[0] for line in seen].count("u/rate_limit") == 2
         gw.stop()
         assert watching.wait(20) == 3
+
+
+def test_a_limit_that_nobody_has_used_is_shown_without_clients(stage):
+    gw = limited(stage)
+    assert keys(stage, gw) == {}
+    assert stage.sluice("limits", gw.config_path).stdout.startswith("u/rate_limit: token_bucket 6/h burst 3\n")
