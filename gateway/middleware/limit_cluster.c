@@ -147,7 +147,7 @@ static const char *check_parts(struct limit_cluster *c, struct builder *b, struc
         if (!why)
             why = c->part_algorithm->cannot(&part);
         if (why)
-            return why;
+            return why; /* cppcheck-suppress returnDanglingLifetime ; a constant text */
     }
     return NULL;
 }

@@ -66,6 +66,21 @@ def test_what_is_earned_is_bounded_by_the_clock(stage):
     assert set().union(*flood.statuses) <= {200, 429}
 
 
+def test_what_gateways_held_over_a_pause_comes_on_top_and_is_little(stage):
+    redis = stage.redis()
+    gateways = together(stage, redis, count=3, rate="200/s", burst=100)
+    with Flood(gateways) as flood:
+        flood.until(lambda: all(s.count(429) >= 5 for s in flood.statuses) and flood.count(200) > 150)
+    for gw in gateways:
+        gw.get("/")                                       # a share of which all but one is held
+    wait_until(lambda: not redis.ask("KEYS", "gw:{u/*"))  # all of it may be taken again
+    begun = time.monotonic()
+    with Flood(gateways) as flood:
+        flood.until(lambda: all(s.count(429) >= 5 for s in flood.statuses))
+    took = time.monotonic() - begun
+    assert flood.count(200) <= 100 + 100 // ERROR + 3 + 200 * took
+
+
 def test_answers_say_what_is_left_of_the_whole(stage):
     a, b = together(stage, stage.redis(), count=2, burst=4, headers_when="always")
     left = [gw.get("/").headers["X-RateLimit-Remaining"] for gw in (a, b, a, b, a)]
