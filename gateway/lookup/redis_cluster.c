@@ -89,6 +89,7 @@ static void take_picture(struct redis_topology *t, const struct redis_server *by
             continue;
         }
         t->servers[index]->wanted = true;
+        t->servers[index]->named_until_ns = 0; /* from now on the picture says so */
         memset(t->slots + range.first, index, (size_t)(range.last - range.first) + 1);
     }
 }

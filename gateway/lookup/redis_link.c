@@ -143,6 +143,7 @@ static void on_step(struct redis_command *c, struct redis_link *l, const struct 
 static void comes_up(struct redis_link *l)
 {
     l->state = REDIS_LINK_UP;
+    l->up_ns = l->rules->loop->now_ns;
     conn_set_due(l->conn, 0);
     l->events->on_up(l);
 }

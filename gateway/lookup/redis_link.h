@@ -68,6 +68,7 @@ struct redis_link {
     struct redis_reader *reader;
     struct list sent; /* of struct redis_command, the oldest first */
     uint32_t sent_count;
+    uint64_t up_ns; /* since when it is up, or was */
     struct redis_command greetings[REDIS_GREETINGS];
 };
 

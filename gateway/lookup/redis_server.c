@@ -2,6 +2,7 @@
 #include "gateway/lookup/redis_server.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -241,18 +242,33 @@ static void on_up(struct redis_link *l)
         dial_some(s);
 }
 
+static void say_one_less(struct redis_server *s, const char *why)
+{
+    char text[256];
+
+    snprintf(text, sizeof text, "to one connection more: %s", why);
+    say_error(s, TROUBLE_UNABLE, str_from(text));
+}
+
 static void on_down(struct redis_link *l, bool was_up, const char *why)
 {
     struct redis_server *s = server_of(l);
+    bool lived = was_up && now(s) - l->up_ns >= s->rules->retry_every_ns;
 
     if (was_up)
         s->up--;
     else
         s->opening--;
-    if (!backs_off(s))
-        dial_later(s);
+    if (lived)
+        s->dials_failed = 0;
     /* A server may close whom it has not heard for a while; whether it is gone, dialling will show. */
-    if (was_up && l->sent_count == 0)
+    if (lived && l->sent_count == 0)
+        timer_set(&loop_of(s)->timers, &s->dial_timer, now(s));
+    else if (!backs_off(s))
+        dial_later(s);
+    if (!was_up && s->up > 0)
+        say_one_less(s, why); /* it has enough clients, perhaps */
+    else if (was_up && l->sent_count == 0)
         s->rules->on_doubt(s);
     else
         redis_server_failed(s, true, why);

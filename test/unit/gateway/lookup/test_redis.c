@@ -185,14 +185,23 @@ END_TEST
 
 START_TEST(test_connections_that_idle_and_are_closed_are_no_failure)
 {
-    for (int i = 0; i < 10; i++) {
-        ask_until_ok(&w, &add, "k");
+    char id[32];
+
+    ask_until_ok(&w, &add, "k");
+    for (int i = 0; i < 5; i++) {
+        UNTIL(&w, w.conns.used == 2 && redis_is_up(w.store));
         server_ask(&server, "CLIENT KILL TYPE normal");
-        UNTIL(&w, w.conns.used == 0);
-        UNTIL(&w, redis_is_up(w.store));
+        for (int n = 0; n < 10; n++)
+            turn(&w);
     }
+    /* And so does it itself. */
+    server_ask(&server, "CONFIG SET timeout 1");
+    snprintf(id, sizeof id, "id=%lu ",
+             strtoul(server_ask(&server, "CLIENT LIST TYPE normal") + 3, NULL, 10));
+    UNTIL(&w, !strstr(server_ask(&server, "CLIENT LIST TYPE normal"), id));
+    UNTIL(&w, redis_is_up(w.store));
     ck_assert_uint_eq(w.went_away, 0);
-    ck_assert_uint_eq(w.outcomes[REDIS_OK], 10);
+    ck_assert_int_eq(ask_one(&w, &add, "k", NULL), REDIS_OK);
     ck_assert_uint_eq(w.outcomes[REDIS_FAILED] + w.outcomes[REDIS_LATE], 0);
 }
 END_TEST

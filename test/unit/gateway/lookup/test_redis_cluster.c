@@ -209,9 +209,19 @@ START_TEST(test_a_slot_that_moves_is_followed_in_the_middle_and_after)
 }
 END_TEST
 
+/* Not its master: a server whose last slot has gone becomes a replica. */
+static unsigned clients_of(const struct server *s)
+{
+    unsigned n = 0;
+
+    for (const char *at = server_ask(s, "CLIENT LIST"); (at = strstr(at, "flags=N")); at++)
+        n++;
+    return n;
+}
+
 START_TEST(test_a_server_that_joins_is_found_and_one_that_leaves_is_let_go)
 {
-    const char *key = "key:{moves}a";
+    const char *key = "key:{joins}a";
     unsigned long slot = redis_slot_of(str_from(key));
     const struct server *from = node_of(key);
     struct server fourth;
@@ -229,11 +239,16 @@ START_TEST(test_a_server_that_joins_is_found_and_one_that_leaves_is_let_go)
                  key); /* it says CLUSTERDOWN for a while, like every server that is new */
     ck_assert_str_eq(get(&fourth, key), "1");
 
+    server_ask(&fourth, "FLUSHALL");
+    tell(&fourth, "CLUSTER SETSLOT %lu NODE %s", slot, id_of(from));
     for (unsigned i = 0; i < NODES; i++)
         tell(&nodes[i], "CLUSTER SETSLOT %lu NODE %s", slot, id_of(from));
-    server_kill(&fourth);
     ask_until_ok(&w, &add, key);
     ck_assert_str_eq(get(from, key), "1");
+    UNTIL(&w, clients_of(&fourth) == 1); /* only who asks for it */
+    server_kill(&fourth);
+    ask_until_ok(&w, &add, key);
+    ck_assert_str_eq(get(from, key), "2");
     UNTIL(&w, redis_is_up(w.store) && w.went_away == w.came_back);
 }
 END_TEST
@@ -298,6 +313,31 @@ START_TEST(test_a_whole_cluster_that_went_away_is_found_again)
 }
 END_TEST
 
+START_TEST(test_the_addresses_of_the_configuration_are_where_it_begins_again)
+{
+    struct server spare = { .port = free_port() };
+    struct str addresses[2];
+    struct redis_target t;
+
+    snprintf(spare.address, sizeof spare.address, "127.0.0.1:%u", spare.port);
+    addresses[0] = str_from(nodes[0].address);
+    addresses[1] = str_from(spare.address); /* where nobody is yet */
+    t = target_of(REDIS_CLUSTER, addresses, 2);
+    worker_end(&w);
+    worker_begin(&w, &t);
+    ask_until_ok(&w, &add, "first");
+    for (unsigned i = 0; i < NODES; i++)
+        server_kill(&nodes[i]);
+    UNTIL(&w, !redis_is_up(w.store));
+    start_again(&spare);
+    server_ask(&spare, "CLUSTER ADDSLOTSRANGE 0 16383");
+    for (unsigned i = 0; i < KEYS; i++)
+        ask_until_ok(&w, &add, key_of(i));
+    ck_assert_str_eq(get(&spare, key_of(0)), "1");
+    UNTIL(&w, w.went_away == w.came_back);
+}
+END_TEST
+
 START_TEST(test_servers_that_are_called_by_name_are_reached_by_their_address)
 {
     worker_end(&w);
@@ -328,7 +368,7 @@ END_TEST
 int main(void)
 {
     Suite *s = suite_create("redis_cluster");
-    TCase *whole = tcase_create("a cluster that stays whole");
+    TCase *whole = tcase_create("one cluster, which the last test hurts");
     TCase *hurt = tcase_create("a cluster of their own");
 
     tcase_add_unchecked_fixture(whole, form_cluster, NULL);
@@ -339,12 +379,13 @@ int main(void)
     tcase_add_test(whole, test_one_address_is_enough_to_find_all);
     tcase_add_test(whole, test_a_slot_that_moves_is_followed_in_the_middle_and_after);
     tcase_add_test(whole, test_servers_that_are_called_by_name_are_reached_by_their_address);
+    tcase_add_test(whole, test_a_server_that_joins_is_found_and_one_that_leaves_is_let_go);
+    tcase_add_test(whole, test_a_server_that_is_away_takes_only_its_own_slots_with_it);
     tcase_add_checked_fixture(hurt, begin, end);
     tcase_set_timeout(hurt, 60);
     suite_add_tcase(s, hurt);
-    tcase_add_test(hurt, test_a_server_that_joins_is_found_and_one_that_leaves_is_let_go);
-    tcase_add_test(hurt, test_a_server_that_is_away_takes_only_its_own_slots_with_it);
     tcase_add_test(hurt, test_the_replica_that_takes_over_is_found);
     tcase_add_test(hurt, test_a_whole_cluster_that_went_away_is_found_again);
+    tcase_add_test(hurt, test_the_addresses_of_the_configuration_are_where_it_begins_again);
     return redis_suite_run(s);
 }

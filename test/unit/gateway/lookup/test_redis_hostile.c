@@ -175,6 +175,38 @@ START_TEST(test_answers_that_come_byte_by_byte_are_answers)
 }
 END_TEST
 
+static void answer_late(int fd, const void *what)
+{
+    static const char answer[] = "*1\r\n:1\r\n";
+    char in[65536];
+    ssize_t n;
+
+    (void)what;
+    while ((n = read(fd, in, sizeof in - 1)) > 0) {
+        in[n] = 0;
+        if (strstr(in, "PING") && write(fd, "+PONG\r\n", 7) != 7)
+            return;
+        if (!strstr(in, "EVAL"))
+            continue;
+        usleep(200000); /* longer than anybody waits: that is what it is */
+        if (write(fd, answer, sizeof answer - 1) < 0)
+            return;
+    }
+}
+
+START_TEST(test_a_server_whose_answers_are_always_late_is_refused)
+{
+    struct server slow = liar_start(answer_late, NULL);
+
+    worker_of(&w, &slow);
+    ask_until_refused(&w, &add);
+    ck_assert_uint_eq(w.outcomes[REDIS_LATE], w.target.open_after);
+    ck_assert_uint_eq(w.went_away, 1);
+    ck_assert_uint_eq(w.outcomes[REDIS_OK], 0);
+    worker_end(&w);
+}
+END_TEST
+
 /* ---- holes ------------------------------------------------------------------------------------ */
 
 START_TEST(test_a_port_that_nobody_answers_is_late_and_then_refused)
@@ -307,16 +339,18 @@ START_TEST(test_a_user_and_a_database_are_those_that_were_said)
 }
 END_TEST
 
-START_TEST(test_a_server_that_takes_no_more_clients_is_away_until_it_does)
+START_TEST(test_a_server_that_takes_no_more_clients_serves_over_those_that_it_took)
 {
     static const char *const options[] = { "--maxclients", "1", NULL };
     struct server s = server_start(options);
 
     worker_of(&w, &s); /* two connections are wanted */
     ask_until_ok(&w, &add, "k");
-    UNTIL(&w, w.loop.now_ns); /* the second one is refused meanwhile */
-    for (int i = 0; i < 50; i++)
-        ck_assert_int_eq(ask_one(&w, &add, "k", NULL), REDIS_OK);
+    UNTIL(&w, strstr(logged(&w), "one connection more: PING: ERR max number of clients reached"));
+    for (int i = 0; i < 200; i++) /* over many a dial */
+        turn(&w);
+    ck_assert_uint_eq(w.went_away, 0);
+    ck_assert_int_eq(ask_one(&w, &add, "k", NULL), REDIS_OK);
     worker_end(&w);
 }
 END_TEST
@@ -368,12 +402,13 @@ int main(void)
     tcase_add_loop_test(t, test_a_lie_is_never_an_answer_and_costs_bounded_memory, 0,
                         ARRAY_LEN(lies));
     tcase_add_test(t, test_answers_that_come_byte_by_byte_are_answers);
+    tcase_add_test(t, test_a_server_whose_answers_are_always_late_is_refused);
     tcase_add_test(t, test_a_port_that_nobody_answers_is_late_and_then_refused);
     tcase_add_test(t, test_a_port_that_is_shut_costs_no_time_at_all);
     tcase_add_test(t, test_a_connection_that_fell_silent_is_given_up_for_a_new_one);
     tcase_add_test(t, test_a_password_opens_and_is_not_logged_when_it_is_wrong);
     tcase_add_test(t, test_a_user_and_a_database_are_those_that_were_said);
-    tcase_add_test(t, test_a_server_that_takes_no_more_clients_is_away_until_it_does);
+    tcase_add_test(t, test_a_server_that_takes_no_more_clients_serves_over_those_that_it_took);
     tcase_add_test(t, test_a_unix_socket_is_a_way_too);
     tcase_add_test(t, test_an_address_that_is_a_name_is_said_and_refused);
     return redis_suite_run(s);

@@ -10,7 +10,7 @@
 
 static struct worker_stage w;
 static struct server master, replica, sentinels[2];
-static struct redis_script add;
+static struct redis_script add, numbers;
 
 static struct server start_replica(void)
 {
@@ -182,10 +182,118 @@ START_TEST(test_no_sentinel_at_all_is_refused_at_once)
 }
 END_TEST
 
+/* ---- Sentinels that are wrong ----------------------------------------------------------------- */
+
+struct naming {
+    uint16_t port;
+    unsigned epoch;
+};
+
+/* What a Sentinel says that thinks so. */
+static void name_master(int fd, const void *what)
+{
+    const struct naming *n = what;
+    char in[4096], out[512], port[16], epoch[16];
+    ssize_t len;
+
+    snprintf(port, sizeof port, "%u", n->port);
+    snprintf(epoch, sizeof epoch, "%u", n->epoch);
+    snprintf(
+        out, sizeof out,
+        "*8\r\n$4\r\nname\r\n$4\r\nshop\r\n$2\r\nip\r\n$9\r\n127.0.0.1\r\n$4\r\nport\r\n$%zu\r\n"
+        "%s\r\n$12\r\nconfig-epoch\r\n$%zu\r\n%s\r\n",
+        strlen(port), port, strlen(epoch), epoch);
+    while ((len = read(fd, in, sizeof in - 1)) > 0) {
+        in[len] = 0;
+        if (strstr(in, "PING") && write(fd, "+PONG\r\n", 7) != 7)
+            return;
+        if (strstr(in, "SENTINEL") && write(fd, out, strlen(out)) < 0)
+            return;
+    }
+}
+
+static void begin_named(const struct naming *by, size_t count)
+{
+    static struct server wrong[2];
+    static struct str addresses[2];
+    struct redis_target t;
+
+    for (size_t i = 0; i < count; i++) {
+        wrong[i] = liar_start(name_master, &by[i]);
+        addresses[i] = str_from(wrong[i].address);
+    }
+    redis_script_init(&add, STR("return {redis.call('INCR', KEYS[1])}"));
+    redis_script_init(&numbers, STR("return {1}"));
+    t = target_of(REDIS_SENTINEL, addresses, count);
+    t.master_name = STR("shop");
+    worker_begin(&w, &t);
+}
+
+START_TEST(test_a_replica_is_not_asked_even_if_a_sentinel_calls_it_the_master)
+{
+    struct naming by;
+
+    master = server_start(NULL);
+    replica = start_replica();
+    by = (struct naming){ replica.port, 1 };
+    begin_named(&by, 1);
+    ask_until_refused(&w, &numbers); /* which would not even write */
+    UNTIL(&w, strstr(logged(&w), "is away: it is not the master"));
+    ck_assert_uint_eq(w.outcomes[REDIS_OK], 0);
+    ck_assert_str_eq(server_ask(&replica, "REPLICAOF NO ONE"), "OK");
+    ask_until_ok(&w, &numbers, "k");
+    worker_end(&w);
+}
+END_TEST
+
+START_TEST(test_a_master_that_says_it_is_none_is_asked_nothing_more)
+{
+    struct naming by;
+
+    master = server_start(NULL);
+    by = (struct naming){ master.port, 1 };
+    begin_named(&by, 1);
+    ask_until_ok(&w, &add, "k");
+    server_ask(&master, "REPLICAOF 127.0.0.1 1");
+    ck_assert_int_eq(ask_one(&w, &add, "k", NULL), REDIS_ERROR);
+    ask_until_refused(&w, &numbers);
+    UNTIL(&w, strstr(logged(&w), "is away: it is not the master"));
+    worker_end(&w);
+}
+END_TEST
+
+START_TEST(test_a_sentinel_that_missed_an_election_is_not_believed)
+{
+    struct server other = server_start(NULL);
+    struct naming by[2];
+    uint64_t looked;
+
+    master = server_start(NULL);
+    by[0] = (struct naming){ master.port, 7 };
+    by[1] = (struct naming){ other.port, 6 };
+    begin_named(by, 2);
+    do
+        ask_until_ok(&w, &add, "k");
+    while (server_ask(&master, "GET k")[0] == 0); /* whoever was asked first */
+    server_ask(&other, "CONFIG RESETSTAT");
+    looked = clock_now_ns();
+    UNTIL(&w, clock_now_ns() > looked + 10 * w.target.retry_every_ns); /* both, over and over */
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(ask_one(&w, &add, "k", NULL), REDIS_OK);
+    ck_assert_ptr_null(strstr(server_ask(&other, "INFO commandstats"), "evalsha"));
+    /* But if the one it knew is gone, it is better than nothing. */
+    server_kill(&master);
+    ask_until_ok(&w, &add, "k");
+    ck_assert_ptr_nonnull(strstr(server_ask(&other, "INFO commandstats"), "evalsha"));
+    worker_end(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("redis_sentinel");
     TCase *t = tcase_create("redis_sentinel");
+    TCase *wrong = tcase_create("Sentinels that are wrong");
 
     tcase_add_checked_fixture(t, begin, end);
     tcase_set_timeout(t, 60);
@@ -196,5 +304,10 @@ int main(void)
     tcase_add_test(t, test_a_stopped_sentinel_does_not_hide_a_failover);
     tcase_add_test(t, test_a_master_that_nobody_knows_is_said_and_questions_are_refused);
     tcase_add_test(t, test_no_sentinel_at_all_is_refused_at_once);
+    tcase_set_timeout(wrong, 60);
+    suite_add_tcase(s, wrong);
+    tcase_add_test(wrong, test_a_replica_is_not_asked_even_if_a_sentinel_calls_it_the_master);
+    tcase_add_test(wrong, test_a_master_that_says_it_is_none_is_asked_nothing_more);
+    tcase_add_test(wrong, test_a_sentinel_that_missed_an_election_is_not_believed);
     return redis_suite_run(s);
 }
