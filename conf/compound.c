@@ -110,17 +110,24 @@ static void print_pairs(const struct conf_key *key, const void *field, FILE *to)
 
 /* ---- maps of blocks ---- */
 
-#define NAME_MAX_LEN 64
+#define NAME_MAX_LEN 64 /* CONF_NAME_RULE says so, too */
 
-/* A word, since it is said in places where a blank would end it. */
+bool conf_is_name(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = ascii_fold((unsigned char)s.at[i]);
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !memchr("-_.", c, 3))
+            return false;
+    }
+    return s.len > 0 && s.len <= NAME_MAX_LEN;
+}
+
 static bool read_name(const struct conf_node *n, struct str *name, struct arena *a,
                       struct conf_problems *p)
 {
-    if (n->key.len == 0 || n->key.len > NAME_MAX_LEN)
-        return conf_problem(p, n, "a name has 1 to %d bytes", NAME_MAX_LEN);
-    for (size_t i = 0; i < n->key.len; i++)
-        if ((unsigned char)n->key.at[i] <= 0x20 || n->key.at[i] == 0x7f)
-            return conf_problem(p, n, "a name is a word without blanks");
+    if (!conf_is_name(n->key))
+        return conf_problem(p, n, CONF_NAME_RULE);
     *name = str_keep(a, n->key);
     return true;
 }

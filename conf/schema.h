@@ -139,6 +139,11 @@ struct conf_element {
     size_t name_at;           /* with ENTRIES: of the struct str that gets the name */
 };
 
+/* May this be the name of a plan, a store, a variant of a middleware? State goes by such names, put together with "/" and ":", so
+ * these are not in them: no two are spelled alike. */
+bool conf_is_name(struct str s);
+#define CONF_NAME_RULE  "a name has 1 to 64 letters, digits, \"-\", \"_\" and \".\""
+
 #define RANGE(from, to) (&(const struct conf_range){ (from), (to) })
 #define NAMES(...)      ((const char *const[]){ __VA_ARGS__, NULL })
 /* ELEMENT(word), ELEMENT(prefix, .at_most = 64), ELEMENT(one_of, .arg = NAMES("a", "b")) */

@@ -148,6 +148,8 @@ void conf_check_middleware_config(struct conf_file *f)
         type = conf_find_type(f, entry->key, &variant);
         type_name = conf_node_get(entry, STR("type"));
         if (type) {
+            if (variant && !conf_is_name(entry->key))
+                conf_problem(f->problems, entry, CONF_NAME_RULE);
             b = find_behind(f, type, variant, NULL, NULL);
             read_layers(f, &b, &scratch);
         } else if (!type_name) {

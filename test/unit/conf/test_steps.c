@@ -162,6 +162,10 @@ static const struct {
     { SERVICE "middleware_config: {login: {type: metric}}\n",
       "config.yaml:5:29: middleware_config.login.type: unknown middleware \"metric\"; did you mean "
       "\"metrics\"?" },
+    { SERVICE "middleware_config: {'a:b': {type: metrics}}\n",
+      "config.yaml:5:21: middleware_config.\"a:b\": a name has 1 to 64 letters, digits, \"-\", "
+      "\"_\" "
+      "and \".\"" },
     { SERVICE "middleware_config: {metrics: {type: metrics}}\n",
       "config.yaml:5:31: middleware_config.metrics: unknown key \"type\"" },
     { SERVICE "middleware_config: {rate_limit: {burst: many}}\n",

@@ -197,8 +197,10 @@ static const struct {
     { "services: []\nstores: {redis: [h]}",
       "config.yaml:2:10: stores.redis: must be a map of names to blocks, is a list" },
     { "services: []\nstores: {redis: {'a b': h}}",
-      "config.yaml:2:18: stores.redis.\"a b\": a name is a word without blanks" },
-    { "services: []\nplans: {'': 5/s}", "config.yaml:2:9: plans.\"\": a name has 1 to 64 bytes" },
+      "config.yaml:2:18: stores.redis.\"a b\": a name has 1 to 64 letters, digits, \"-\", \"_\" "
+      "and \".\"" },
+    { "services: []\nplans: {'': 5/s}",
+      "config.yaml:2:9: plans.\"\": a name has 1 to 64 letters, digits, \"-\", \"_\" and \".\"" },
     { "services: []\nplans: {a: {burst: 5}}", "config.yaml:2:9: plans.a: \"rate\" is missing" },
     { "services: []\nplans: {a: {rate: 0/s}}",
       "config.yaml:2:13: plans.a.rate: must be a positive number for a period, such as 200/s, "

@@ -52,7 +52,7 @@ static const struct conf_key keys[] = {
     KEY(all, prefix, prefix, "10.0.0.0/8", ""),
     KEY(all, list_of, list_of, "[a, 'b, c', \"\"]", "", .arg = ELEMENT(text)),
     KEY(all, pairs, pairs, "{a: b, 'c: d': \"e\\n\"}", ""),
-    KEY(all, map_of, map_of, "{a: {number: 5}, 'b:c': {}}", "",
+    KEY(all, map_of, map_of, "{a: {number: 5}, b-c: {}}", "",
         .arg = ENTRIES(&named_schema, named, .at_most = 2)),
     KEY(all, url, url, "http://[::1]:8080", ""),
     KEY(all, listen, listen, "8080", ""),
@@ -148,7 +148,7 @@ START_TEST(test_values_are_what_they_say)
     named = all->map_of.items;
     ck_assert_text(named[0].name, "a");
     ck_assert_uint_eq(named[0].number, 5);
-    ck_assert_text(named[1].name, "b:c");
+    ck_assert_text(named[1].name, "b-c");
     ck_assert_uint_eq(named[1].number, 7);
     ck_assert_text(all->listen, ":8080");
     ck_assert_text(all->host, "*.example.com");
