@@ -16,8 +16,10 @@ const char *const limit_store_failures[] = { "local_share", "local", "allow", "d
 
 static const struct conf_key sync_keys[] = {
     KEY(limit_sync_settings, every, duration, "200ms",
-        "With scope cluster: how long a gateway's share of tokens is meant to last. 0: the store "
-        "is asked for each request, which waits for the answer: exact, and slower.",
+        "With scope cluster: how long a gateway's share of tokens is meant to last. All shares "
+        "together are at most a tenth of what may be taken at once; where a gateway's part of "
+        "that is less than one, it asks when somebody waits. 0: the store is asked for each "
+        "request, which waits for the answer: exact, and slower.",
         .arg = RANGE(0, 60 * NS_PER_S)),
     KEY_END,
 };

@@ -169,6 +169,29 @@ def test_what_cannot_be_shared_is_refused_at_load(stage, limit):
     assert 'needs \\"sync: 0\\"' in done.stderr + done.stdout or 'needs "sync: 0"' in done.stderr + done.stdout
 
 
+# ---- whose ----
+
+def test_a_limit_of_all_gateways_sees_requests_that_nobody_takes(stage):
+    redis = stage.redis()
+    service = stage.service()
+    made = []
+    for _ in range(2):
+        again = config(redis.port, rate="24/d", burst=5, key="global")
+        again["middleware_config"]["all_of_it"] = {"type": "rate_limit", **again["middleware_config"].pop("rate_limit")}
+        again.pop("service")
+        made.append(stage.gateway(services=[stage.route(service, path="/u")], middleware=["all_of_it"], **again))
+    a, b = made
+    got = [gw.get(path).status for gw, path in ((a, "/u"), (b, "/nobody"), (a, "/nobody"), (b, "/u"), (a, "/u"), (b, "/u"), (a, "/nobody"))]
+    assert got == [200, 404, 404, 200, 200, 429, 429]
+    assert any(key.startswith("gw:{/all_of_it:") for key in redis.ask("KEYS", "*"))
+
+
+def test_limits_of_other_names_and_prefixes_are_others(stage):
+    redis = stage.redis()
+    a, b = together(stage, redis, burst=2), together(stage, redis, burst=2, store={"key_prefix": "other:"})
+    assert [gw.get("/").status for gw in (a, a, a, b, b, b)] == [200, 200, 429] * 2
+
+
 # ---- as within a gateway ----
 
 @pytest.mark.parametrize("sync", ["200ms", 0])
