@@ -31,7 +31,7 @@ void shares_init(struct shares *s, const struct region_header *h, const struct c
 static uint64_t word_of(const struct shares *s, const struct cell *cell,
                         const struct cell_pair *pair, uint64_t now_ns)
 {
-    uint64_t tag = pair->key & CELLS_TAG_MASK, meaning;
+    uint64_t tag = cell_tag(pair), meaning;
     struct limit was;
 
     /* relaxed: idle_at was written before the word that we have read */
@@ -91,7 +91,7 @@ static struct cell *change(const struct shares *s, uint64_t key, struct change *
         if (LIKELY(cell_swap(cell, &seen, next)))
             return cell;
         /* the key guards the word: when it is another's by now, look where ours is */
-        if (!cell_is_of(&seen, key))
+        if (cell_is_lost(&seen, key))
             cell = find(s, key, c, &seen);
     }
     c->taking = (struct remote_taking){ .verdict = REMOTE_ASK };
@@ -261,12 +261,14 @@ void gateways_seen(const struct gateways *g, uint64_t count, uint64_t now_ns)
     struct cell *cell = cells_find(&g->cells, g->key, g->tag, now_ns, true, &seen);
 
     count = count < COUNT_MASK ? count : COUNT_MASK;
-    while (cell && cell_is_of(&seen, g->key)) {
+    while (cell) {
         uint64_t due = seen.word ? seen.word & DUE_MASK << DUE_SHIFT : due_in(now_ns, 0);
         uint64_t before = (seen.word & COUNT_MASK) << BEFORE_SHIFT;
 
         cell_keep_until(cell, now_ns + GATEWAYS_IDLE);
         if (cell_swap(cell, &seen, pair_of(g, due | before | count)))
             return;
+        if (cell_is_lost(&seen, g->key))
+            cell = cells_find(&g->cells, g->key, g->tag, now_ns, true, &seen);
     }
 }
