@@ -177,7 +177,7 @@ struct decision limiter_take(const struct limiter *l, uint64_t key, int32_t cost
 
         if (cost == 0 || next.word == word)
             return d;
-        cell_keep_until(cell, now_ns + l->idle_ns);
+        cell_keep(cell, now_ns + l->idle_ns, CELLS_AHEAD_NS);
         if (LIKELY(cell_swap(cell, &seen, next)))
             return d;
         /* the key guards the word: when it is another's by now, look where ours is */

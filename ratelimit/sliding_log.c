@@ -295,7 +295,7 @@ struct decision sliding_log_take(const struct limiter *l, uint64_t key, int32_t 
         uint64_t stamp;
 
         if (cost > 0) {
-            cell_keep_until(cell, now_ns + l->idle_ns);
+            cell_keep(cell, now_ns + l->idle_ns, CELLS_AHEAD_NS);
             next.word = word_with_room(l, stamps, seen.word, key, now_us);
             if (next.word != seen.word) {
                 if (cell_swap(cell, &seen, next))

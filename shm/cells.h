@@ -23,6 +23,8 @@
 #define CELLS_GROUP    4
 #define CELLS_TAGS     8192
 #define CELLS_TAG_MASK UINT64_C(0xffff) /* of a key: what is not the hash */
+/* What busy cells may be kept too long: they say so four times a second, not at each change. */
+#define CELLS_AHEAD_NS UINT64_C(250000000)
 /* How old the clock of a process may be that was stopped in the middle of a turn. */
 #define CELLS_SKEW_NS  UINT64_C(600000000000)
 
@@ -94,16 +96,21 @@ static inline uint64_t cell_tag(const struct cell_pair *pair)
     return pair->key & (CELLS_TAGS - 1);
 }
 
-/* Before the word is changed: it will not be idle before `at_ns`. What is much later was left by a predecessor; clocks
- * differ by less. */
-static inline void cell_keep_until(struct cell *cell, uint64_t at_ns)
+/* Before the word is changed: it will not be idle before `at_ns`, and perhaps not for `ahead_ns` more, so that not every
+ * change has to say so anew. What is much later was left by a predecessor; clocks differ by less. */
+static inline void cell_keep(struct cell *cell, uint64_t at_ns, uint64_t ahead_ns)
 {
     uint64_t seen = word_peek(&cell->idle_at_ns);
 
     /* Swapped, not stored: who is stopped between the look and the store would, seconds later, make a busy cell idle. */
     while ((seen < at_ns || seen - at_ns > CELLS_SKEW_NS) &&
-           !word_swap(&cell->idle_at_ns, &seen, at_ns))
+           !word_swap(&cell->idle_at_ns, &seen, at_ns + ahead_ns))
         ;
+}
+
+static inline void cell_keep_until(struct cell *cell, uint64_t at_ns)
+{
+    cell_keep(cell, at_ns, 0);
 }
 
 #endif

@@ -311,6 +311,7 @@ int main(void)
     Suite *s = suite_create("cells");
     TCase *t = tcase_create("cells"), *small = tcase_create("one group");
 
+    tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, make, drop);
     tcase_add_checked_fixture(small, make_small, drop);
     tcase_add_test(t, test_a_new_key_has_word_zero_and_is_found_again);
