@@ -19,8 +19,7 @@
 static void say_problems(struct conf_problems *p)
 {
     for (const struct conf_problem *one = p->first; one; one = one->next)
-        fprintf(stderr, "%s%.*s\n", one->severity == CONF_WARNING ? "warning: " : "",
-                STR_ARGS(conf_problem_text(p, one, &p->arena)));
+        fprintf(stderr, "%.*s\n", STR_ARGS(conf_problem_text(p, one, &p->arena)));
     if (p->errors + p->warnings > p->kept)
         fprintf(stderr, "… and %zu more\n", p->errors + p->warnings - p->kept);
 }

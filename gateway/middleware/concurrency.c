@@ -17,6 +17,7 @@
 #include "gateway/middleware/limit_key.h"
 #include "gateway/middleware/limit_line.h"
 #include "gateway/middleware/limit_plan.h"
+#include "gateway/middleware/limit_state.h"
 #include "shm/holds.h"
 
 extern const struct middleware concurrency_middleware;
@@ -161,13 +162,6 @@ static bool is_shared_by_all(const struct conf_list *key)
     return true;
 }
 
-static struct str state_name(const struct builder *b, const struct limit_key *key)
-{
-    if (b->whole_gateway || key->for_all_services)
-        return str_format(b->arena, "/%.*s", STR_ARGS(b->step_name));
-    return str_format(b->arena, "%.*s/%.*s", STR_ARGS(b->service_name), STR_ARGS(b->step_name));
-}
-
 static bool make_tables(struct builder *b, struct concurrency *c, struct str name)
 {
     struct str now = str_format(b->arena, "concurrency/%.*s", STR_ARGS(name));
@@ -244,7 +238,7 @@ static const void *prepare(struct builder *b, const void *settings)
     if (!limit_key_build(&c->key, b, &s->key, (enum key_missing)s->key_missing))
         return NULL;
     c->exempt = limit_exempt_build(b, &s->exempt);
-    name = state_name(b, &c->key);
+    name = limit_state_name(b, &c->key);
     c->named.key = (struct hash_key){ hash_str(&h->key, name), hash_str(&second, name) };
     if (!make_tables(b, c, name) ||
         !(s->max ? make_most(b, c, name, s) : make_most_by_plan(b, c, s)))

@@ -15,8 +15,10 @@ enum when_full limit_state_when_full(const struct builder *b)
 
 struct str limit_state_name(const struct builder *b, const struct limit_key *key)
 {
-    if (b->whole_gateway || key->for_all_services)
+    if (b->whole_gateway)
         return str_format(b->arena, "/%.*s", STR_ARGS(b->step_name));
+    if (key->for_all_services)
+        return str_format(b->arena, "*/%.*s", STR_ARGS(b->step_name));
     return str_format(b->arena, "%.*s/%.*s", STR_ARGS(b->service_name), STR_ARGS(b->step_name));
 }
 

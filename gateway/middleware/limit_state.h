@@ -6,7 +6,8 @@
 #include "gateway/middleware/limit_key.h"
 #include "ratelimit/limiter.h"
 
-/* What the state goes by: service and step, or the step alone if it is one for all services. */
+/* What the state goes by: "service/step"; one of the whole gateway: "/step"; one that services share: "* /step" (without the
+ * blank). */
 struct str limit_state_name(const struct builder *b, const struct limit_key *key);
 enum when_full limit_state_when_full(const struct builder *b);
 

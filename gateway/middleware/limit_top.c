@@ -19,12 +19,35 @@ static struct str describe(const struct builder *b, const struct algorithm *a,
                       in_store ? " in a store" : "");
 }
 
+/* Loads are counted, those that failed as well. */
+static uint64_t load_of(const struct builder *b)
+{
+    return word_peek(&region_header(b->region)->reloads) + 1;
+}
+
+/* A limit that all services share is read with each of them. */
+static void compare(struct limit_top *t, struct builder *b, struct str name)
+{
+    uint64_t other = word_peek(&t->words[LIMIT_READ_AS]);
+    const struct algorithm *a;
+    struct limit limit;
+
+    if (word_peek(&t->words[LIMIT_READ]) == load_of(b) && other != t->meaning &&
+        limiter_read_meaning(other, &a, &limit))
+        builder_warning(b,
+                        "the limit %.*s, which services share, is %.*s in another place: each "
+                        "request is judged by the numbers of its own, and all count together",
+                        STR_ARGS(name), STR_ARGS(limit_top_describe(b->arena, a, &limit)));
+    word_put(&t->words[LIMIT_READ], load_of(b));
+    word_put(&t->words[LIMIT_READ_AS], t->meaning);
+}
+
 /* Once a load, though a limit of the whole gateway is built with each service. */
 static void say_change(struct limit_top *t, struct builder *b, struct str name)
 {
     uint64_t was = word_peek(&t->words[LIMIT_MEANING]);
     uint64_t was_in_store = word_peek(&t->words[LIMIT_IN_STORE]);
-    uint64_t load = word_peek(&region_header(b->region)->reloads) + 1;
+    uint64_t load = load_of(b);
     const struct algorithm *before, *now;
     struct limit old, new;
 
@@ -60,10 +83,12 @@ const char *limit_top_build(struct limit_top *t, struct builder *b, struct str n
                              .in_store = in_store };
     if (!t->words)
         return "there is no room in the shared memory for its name";
-    if (b->role == BUILD_MASTER)
+    if (b->role == BUILD_MASTER) {
+        compare(t, b, name);
         say_change(t, b, name);
-    else
+    } else {
         say_what_it_is(t);
+    }
     return NULL;
 }
 

@@ -19,6 +19,8 @@ enum limit_word {
     LIMIT_MEANING,  /* limiter_meaning */
     LIMIT_IN_STORE, /* 1: it is counted outside, and nobody here knows what is left */
     LIMIT_NOTED,    /* master: the load that has told of a change, in words.reloads + 1 */
+    LIMIT_READ,     /* master: the load that has read it last, likewise … */
+    LIMIT_READ_AS,  /* … and its meaning there */
     LIMIT_WORDS = CACHE_LINE / sizeof(shared_word)
 };
 
@@ -31,7 +33,7 @@ struct limit_top {
 /* name      of the state
  * in_store  it is not counted by `l` but outside
  * returns   NULL, or why it cannot be, for people
- * The master says what a change does to the state. */
+ * The master says what a change does to the state, and warns where one limit is said in two ways. */
 const char *limit_top_build(struct limit_top *t, struct builder *b, struct str name,
                             const struct limiter *l, bool in_store) MUST_USE;
 
