@@ -68,6 +68,18 @@ static enum call call_of(const struct places *p, uint32_t seat, uint64_t key, ui
     return now_ns > called_ns && now_ns - called_ns > PLACES_PATIENCE_NS ? LATE : COMING;
 }
 
+/* What this column says of the key: its way, and where; 0: nothing. A key has at most one way in a column. */
+static uint64_t way_of(const struct places_group *g, uint64_t key, size_t *at)
+{
+    for (*at = 0; *at < PLACES_WAYS; ++*at) {
+        uint64_t way = word_see(&g->way[*at]);
+
+        if (is_of(way, key))
+            return way;
+    }
+    return 0;
+}
+
 struct places_view places_look(const struct places *p, uint32_t seat, uint64_t key, uint64_t now_ns)
 {
     struct places_view v = { .next = SEAT_NONE };
@@ -77,30 +89,26 @@ struct places_view places_look(const struct places *p, uint32_t seat, uint64_t k
     /* seq_cst: whoever sits down after this look adds after it, and sees us */
     for (uint32_t s = 0, high = seats_high(p->seats); s < high; s++) {
         const struct places_group *g = &p->shared->group[s][group_of(key)];
+        size_t at;
+        uint64_t way = way_of(g, key, &at), since_ns;
+        enum call was;
 
-        for (size_t i = 0; i < PLACES_WAYS; i++) {
-            uint64_t way = word_see(&g->way[i]), since_ns;
-            enum call was;
-
-            if (!is_of(way, key))
-                continue;
-            v.taken += TAKEN(way);
-            v.waiting += WAITING(way);
-            if (WAITING(way) == 0)
-                continue;
-            was = s == seat ? NOT_CALLED : call_of(p, s, key, now_ns);
-            if (was == COMING) {
-                v.promised++;
-                continue;
-            }
-            since_ns = word_peek(&g->since_ns[i]); /* relaxed: as above */
-            if (was > next_was || (was == next_was && since_ns >= oldest_ns))
-                continue;
-            v.next = s;
-            oldest_ns = since_ns;
-            next_was = was;
-            v.next_is_late = was == LATE;
+        v.taken += TAKEN(way);
+        v.waiting += WAITING(way);
+        if (LIKELY(WAITING(way) == 0))
+            continue;
+        was = s == seat ? NOT_CALLED : call_of(p, s, key, now_ns);
+        if (was == COMING) {
+            v.promised++;
+            continue;
         }
+        since_ns = word_peek(&g->since_ns[at]); /* relaxed: as above */
+        if (was > next_was || (was == next_was && since_ns >= oldest_ns))
+            continue;
+        v.next = s;
+        oldest_ns = since_ns;
+        next_was = was;
+        v.next_is_late = was == LATE;
     }
     return v;
 }
