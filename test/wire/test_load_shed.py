@@ -42,11 +42,11 @@ def test_an_overloaded_worker_sheds_and_says_so(stage):
     assert {line["reason"] for line in records if line["status"] == 503} == {"load_shed"}
 
 
-def test_the_first_who_ask_are_served_and_some_always_are(stage):
+def test_the_first_who_asks_is_served_and_some_always_are(stage):
     """The share rises step by step, and never to all."""
     gw = shedding(stage)
     with gw.client() as c:
-        assert [c.get("/u").status for _ in range(3)] == [200] * 3
+        assert c.get("/u").status == 200
         ask_until(c, "/u", was_shed)
         deadline = time.monotonic() + 20
         while gw.metrics().get(SHARE) < 0.9:
