@@ -514,23 +514,49 @@ static void take_more(struct exchange *x, const struct part *p, const struct got
         limiter_take_up_to(&p->limiter, g->key, more, now_ns);
 }
 
+/* What the service says that it has cost; the cost that was taken if it says nothing that can be read. */
+static int32_t cost_said(const struct rate_limit *r, const struct field *said)
+{
+    uint64_t cost;
+
+    if (!number_read_u64(said->value, &cost))
+        return r->cost;
+    return cost < INT32_MAX ? (int32_t)cost : INT32_MAX;
+}
+
+/* A limit outside of this one reads the same header. */
+static bool is_read_outside(const struct exchange *x, const struct frame *f,
+                            const struct rate_limit *r)
+{
+    for (const struct frame *outer = x->frames; outer < f; outer++) {
+        const struct rate_limit *other = outer->step->prepared;
+
+        if (outer->step->type == &rate_limit_middleware &&
+            str_equal_folded(other->cost_header, r->cost_header))
+            return true;
+    }
+    return false;
+}
+
 /* The service knows what it has cost: the difference is taken, or given back. */
-static void settle(struct exchange *x, const struct rate_limit *r, const struct taken *t)
+static void settle(struct exchange *x, const struct frame *f, const struct rate_limit *r,
+                   const struct taken *t)
 {
     const struct field *said = fields_find_name(&x->resp.fields, r->cost_header);
-    uint64_t now_ns = region_now(r->region, exchange_now_ns(x)), cost;
+    uint64_t now_ns = region_now(r->region, exchange_now_ns(x));
     int32_t more;
 
     if (!said || x->made_here)
         return;
-    more = number_read_u64(said->value, &cost) && cost <= INT32_MAX ? (int32_t)cost - r->cost : 0;
-    for (uint32_t i = 0; i < PARTS_MAX && more; i++) {
+    more = cost_said(r, said) - r->cost;
+    for (uint32_t i = 0; t->tier && i < PARTS_MAX && more; i++) {
         if (t->got[i].counted && more < 0)
             put_back(x, &t->tier->parts[i], &t->got[i], (uint32_t)-more);
         else if (t->got[i].counted)
             take_more(x, &t->tier->parts[i], &t->got[i], (uint32_t)more, now_ns);
     }
-    fields_remove_name(&x->resp.fields, r->cost_header);
+    if (!is_read_outside(x, f, r))
+        fields_remove_name(&x->resp.fields, r->cost_header);
 }
 
 /* The older fields are no lists: they are said of one part. */
@@ -552,13 +578,11 @@ static enum verdict on_response(struct exchange *x, struct frame *f)
     const struct rate_limit *r = f->step->prepared;
     struct taken *t = f->state;
 
-    if (!t->tier)
-        return NEXT; /* it was not asked */
-    if (is_refused_later(x))
+    if (t->tier && is_refused_later(x))
         give_back(x, r, t);
     if (r->cost_header.len)
-        settle(x, r, t);
-    if (t->tier->parts->answer.when == WHEN_ALWAYS && frame_acts(f))
+        settle(x, f, r, t);
+    if (t->tier && t->tier->parts->answer.when == WHEN_ALWAYS && frame_acts(f))
         say_what_is_left(x, t);
     return NEXT;
 }
