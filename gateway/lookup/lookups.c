@@ -9,8 +9,8 @@
 #include "gateway/lookup/redis_store.h"
 #include "workers/loop.h"
 
-#define UNUSED_FOR (300 * NS_PER_S) /* then a store is closed */
-#define SWEEP_NS   (60 * NS_PER_S)
+#define UNUSED_FOR (60 * NS_PER_S) /* then a store is closed */
+#define SWEEP_NS   (15 * NS_PER_S)
 
 struct lookups {
     struct loop *loop;

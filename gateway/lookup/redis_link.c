@@ -1,9 +1,11 @@
 /* One connection to a Redis. */
 #include "gateway/lookup/redis_link.h"
 
-#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "gateway/base/number.h"
 #include "workers/dial.h"
@@ -330,6 +332,18 @@ void redis_link_end(struct redis_link *l)
     l->magic = 0;
 }
 
+/* So that a server that vanished from the network is missed before somebody asks it. A link that owes something is watched
+ * by silence_ns. */
+static void keep_alive(int fd)
+{
+    int on = 1, idle_s = 10, every_s = 5, times = 3;
+
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof every_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
+}
+
 bool redis_link_open(struct redis_link *l, const struct redis_address *to)
 {
     CHECK(l->state == REDIS_LINK_DOWN);
@@ -337,6 +351,8 @@ bool redis_link_open(struct redis_link *l, const struct redis_address *to)
                    to->len, &of_conn, l);
     if (!l->conn)
         return false;
+    if (to->at.ss_family != AF_UNIX)
+        keep_alive(l->conn->watch.fd);
     redis_reader_restart(l->reader);
     l->state = REDIS_LINK_OPENING;
     conn_set_due(l->conn, l->rules->loop->now_ns + l->rules->connect_ns);

@@ -320,8 +320,8 @@ struct redis_target target_of(enum redis_mode mode, const struct str *addresses,
                                   .mode = mode,
                                   .addresses = addresses,
                                   .address_count = count,
-                                  .connect_ns = 500 * NS_PER_MS,
-                                  .timeout_ns = 150 * NS_PER_MS,
+                                  .connect_ns = 15 * NS_PER_S,
+                                  .timeout_ns = 15 * NS_PER_S,
                                   .open_after = 3,
                                   .retry_every_ns = 200 * NS_PER_MS,
                                   .connections = 2 };
@@ -357,6 +357,19 @@ void worker_of(struct worker_stage *w, const struct server *s)
     struct str address = str_from(s->address);
     struct redis_target t = target_of(REDIS_SINGLE, &address, 1);
 
+    worker_begin(w, &t);
+}
+
+void worker_hurries(struct worker_stage *w)
+{
+    struct str addresses[ARRAY_LEN(w->addresses)];
+    struct redis_target t = w->target;
+
+    memcpy(addresses, w->addresses, sizeof addresses);
+    t.addresses = addresses;
+    t.timeout_ns = 300 * NS_PER_MS;
+    t.connect_ns = 1000 * NS_PER_MS;
+    worker_end(w);
     worker_begin(w, &t);
 }
 

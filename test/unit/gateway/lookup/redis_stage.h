@@ -74,12 +74,15 @@ struct worker_stage {
     int log;
 };
 
-/* A target with quick time-outs: 2 connections, 150 ms, away after 3 failures, tried every 200 ms. */
+/* A target of 2 connections, away after 3 failures, tried every 200 ms. Its time-outs are so long that only who does not answer at
+ * all is late, however busy the machine is. */
 struct redis_target target_of(enum redis_mode mode, const struct str *addresses, size_t count);
 void worker_begin(struct worker_stage *w, const struct redis_target *target);
 void worker_end(struct worker_stage *w);
 /* A worker for one server. */
 void worker_of(struct worker_stage *w, const struct server *s);
+/* The same again with little patience (300 ms), to see what is late; a server that is well may be late for it now and then. */
+void worker_hurries(struct worker_stage *w);
 
 void asking_init(struct asking *a);
 /* False: refused. */

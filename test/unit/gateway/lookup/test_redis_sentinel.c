@@ -157,6 +157,7 @@ START_TEST(test_a_master_that_nobody_knows_is_said_and_questions_are_refused)
     worker_end(&w);
     t.master_name = STR("another");
     worker_begin(&w, &t);
+    worker_hurries(&w);
     ask_until_refused(&w, &add);
     ck_assert_uint_eq(w.outcomes[REDIS_OK], 0);
     UNTIL(&w, strstr(logged(&w), "cannot say who the master is: ERR No such master"));
