@@ -301,6 +301,7 @@ int main(void)
     size_t count = 0;
     struct meeting *m;
     struct top top;
+    bool good;
 
     region_begin(r);
     m = region_table(r, TABLE_WORDS, STR("meeting"), sizeof *m);
@@ -314,7 +315,8 @@ int main(void)
             for (size_t i = 0; i < count; i++) {
                 if (round == 0 && row == ALL_KEYS)
                     fill(&all[i]);
-                all[i].took[row][round] = measure(&all[i], row, m, cores, (uint64_t)round + 2);
+                all[i].took[row][round] =
+                    measure(&all[i], (enum row)row, m, cores, (uint64_t)round + 2);
             }
     printf("ns per decision (%u cores)", cores);
     for (int row = 0; row < ROWS; row++)
@@ -326,7 +328,8 @@ int main(void)
             printf("%12.1f", median(all[i].took[row]));
         printf("\n");
     }
-    if (judge_noting(&top) & judge(all, count))
+    good = judge_noting(&top);
+    if (judge(all, count) && good)
         printf("all goals reached\n");
     region_close(r);
     return 0;
