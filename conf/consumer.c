@@ -13,8 +13,12 @@ static bool read_sha256(const struct conf_key *key, const struct conf_node *n, v
     struct conf_secret_digest read = { .said = n->text.len > 0 };
 
     (void)a;
-    if (n->kind != CONF_SCALAR || (read.said && !digest_read(n->text, &read.digest)))
+    if (n->kind != CONF_SCALAR)
         return conf_misfit(key, n, p);
+    /* what stands here may be the key itself, by a slip: it is not repeated */
+    if (read.said && !digest_read(n->text, &read.digest))
+        return conf_problem(p, n, "must be %s; the key itself is said by \"key\"",
+                            key->type->grammar);
     *(struct conf_secret_digest *)field = read;
     return true;
 }

@@ -113,17 +113,25 @@ static void put_letters(char *to, size_t count)
     }
 }
 
+static bool name_is_word(const char *name)
+{
+    const char *c = name;
+
+    while ((unsigned char)*c > 0x20 && *c != 0x7f)
+        c++;
+    return c > name && !*c;
+}
+
 int cli_key_new(const char *name)
 {
     char id[KEY_ID_LEN + 1] = { 0 }, secret[KEY_SECRET_LEN + 1] = { 0 };
     char key[KEY_ID_LEN + KEY_SECRET_LEN + 8], sha256[DIGEST_TEXT_LEN];
     struct digest d;
 
-    for (const char *c = name; c && *c; c++)
-        if ((unsigned char)*c <= 0x20 || *c == 0x7f) {
-            fprintf(stderr, "sluice: the name of a consumer is a word without blanks\n");
-            return 2;
-        }
+    if (!name_is_word(name ? name : "NAME")) {
+        fprintf(stderr, "sluice: the name of a consumer is a word without blanks\n");
+        return 2;
+    }
     put_letters(id, KEY_ID_LEN);
     put_letters(secret, KEY_SECRET_LEN);
     snprintf(key, sizeof key, "gw_%s_%s", id, secret);

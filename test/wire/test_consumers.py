@@ -67,7 +67,8 @@ def test_a_fresh_key_from_the_command_line_works_as_it_is_printed(stage):
     assert stage.sluice("key", "new").stdout != stage.sluice("key", "new").stdout
 
 
-@pytest.mark.parametrize("arguments", [["key"], ["key", "old"], ["key", "new", "x"], ["key", "new", "--name", "a b"]])
+@pytest.mark.parametrize("arguments", [["key"], ["key", "old"], ["key", "new", "x"], ["key", "new", "--name", "a b"],
+                                       ["key", "new", "--name", ""]])
 def test_a_command_that_makes_no_key_says_so(stage, arguments):
     done = stage.sluice(*arguments)
     assert (done.returncode, done.stdout) == (2, "") and done.stderr
@@ -135,6 +136,7 @@ def test_keys_that_have_ended_are_warned_of_when_the_file_is_read(known, stage):
 
 def test_a_key_ends_while_the_gateway_runs(known):
     ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)
+    ends = ends.replace(microsecond=ends.microsecond // 1000 * 1000)      # what the file can say
     gw = known({"name": "app", "keys": [{"sha256": sha256("k-1"), "expires": ends.isoformat(timespec="milliseconds")}]})
     with gw.client() as c:
         wait_until(lambda: c.get("/", key("k-1")).status == 401, 30)
@@ -243,6 +245,16 @@ def test_printed_values_show_consumers_and_no_key_in_plain(known, stage):
     printed = stage.sluice("print", gw.config_path)
     assert printed.returncode == 0 and "very-secret" not in printed.stdout
     assert "name: app" in printed.stdout and sha256("x") in printed.stdout and "2199-01-01" in printed.stdout
+
+
+def test_a_key_in_the_place_of_its_digest_is_not_repeated(stage):
+    path = stage.new_dir() + "/config.yaml"
+    with open(path, "w") as file:
+        file.write("services: [{name: u, route_pattern: /, urls: 'http://127.0.0.1:1', middleware: [auth_apikey]}]\n"
+                   "consumers: [{name: app, keys: [{sha256: very-secret}]}]\n")
+    done = stage.sluice("check", path)
+    assert done.returncode == 1 and "2:33: consumers[0].keys[0].sha256: must be 64 hexadecimal digits" in done.stderr
+    assert "very-secret" not in done.stdout + done.stderr
 
 
 def test_without_keys_and_consumers_the_step_cannot_be(stage):

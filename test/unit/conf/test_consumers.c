@@ -120,7 +120,7 @@ static const struct {
       "config.yaml:3:31: consumers[0].keys[0].key: must be a word without blanks" },
     { "consumers: [{name: a, keys: [{sha256: abc}]}]",
       "config.yaml:3:31: consumers[0].keys[0].sha256: must be 64 hexadecimal digits, as `sluice "
-      "key new` prints them, is \"abc\"" },
+      "key new` prints them; the key itself is said by \"key\"" },
     { "consumers: [{name: a, keys: [{key: a, expires: tomorrow}]}]",
       "config.yaml:3:39: consumers[0].keys[0].expires: must be never, a day such as 2027-01-01, "
       "or a moment such as 2027-01-01T12:00:00Z, is \"tomorrow\"" },
