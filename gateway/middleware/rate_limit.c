@@ -517,10 +517,9 @@ static void take_more(struct exchange *x, const struct part *p, const struct got
 /* What the service says that it has cost; the cost that was taken if it says nothing that can be read. */
 static int32_t cost_said(const struct rate_limit *r, const struct field *said)
 {
-    uint64_t cost;
+    uint64_t cost = (uint64_t)r->cost;
 
-    if (!number_read_u64(said->value, &cost))
-        return r->cost;
+    (void)number_read_u64(said->value, &cost);
     return cost < INT32_MAX ? (int32_t)cost : INT32_MAX;
 }
 

@@ -77,6 +77,7 @@ void act_begin(struct act *a, struct stage *s, const char *address)
     a->frame = (struct frame){ .step = &s->step,
                                .x = &a->x,
                                .state = calloc(1, s->step.type->state_size + 1) };
+    a->x.frames = &a->frame;
 }
 
 void act_end(struct act *a)
