@@ -45,6 +45,7 @@ struct limit_cluster {
     struct gateways gateways;
     struct redis_target target;
     enum store_failure on_failure;
+    bool settles;                           /* what a request costs may be said afterwards */
     const struct algorithm *part_algorithm; /* of this node's part */
     struct str part_name;
     struct str key_head; /* gw:{users/rate_limit: */
@@ -184,6 +185,7 @@ const struct limit_cluster *limit_cluster_build(struct builder *b, struct str na
     *c = (struct limit_cluster){ .region = region_header(b->region),
                                  .limiter = l,
                                  .who = *key,
+                                 .settles = s->settles,
                                  .on_failure = (enum store_failure)s->on_store_failure };
     why = remote_init(&remote, l->algorithm, &l->limit, delays, s->sync.every);
     if (!why && c->on_failure == STORE_LOCAL_SHARE)
@@ -205,21 +207,34 @@ const struct limit_cluster *limit_cluster_build(struct builder *b, struct str na
 struct asker {
     const struct limit_cluster *c;
     struct exchange *x;
+    struct limit_hold *h;
 };
 
-static struct str redis_key(const void *context, char *to)
+/* On the request's way in, while it still has what its key is made of. */
+static void remember_key(const struct limit_cluster *c, struct exchange *x, struct limit_hold *h)
 {
-    const struct asker *asker = context;
-    const struct limit_cluster *c = asker->c;
-    struct digest d = limit_key_digest(&c->who, asker->x);
-    char digest[DIGEST_TEXT_LEN], *at = to;
+    struct digest d;
+    char digest[DIGEST_TEXT_LEN], *begin, *at;
 
+    if (h->redis_key.len)
+        return;
+    d = limit_key_digest(&c->who, x);
     digest_write(digest, &d);
+    begin = at = arena_take_bytes(&x->arena, c->key_head.len + DIGEST_SHOWN + 2);
     at = mempcpy(at, c->key_head.at, c->key_head.len);
     at = mempcpy(at, digest, DIGEST_SHOWN);
     *at++ = '}';
     *at++ = remote_letter(c->shares.remote.family);
-    return str_between(to, at);
+    h->redis_key = str_between(begin, at);
+}
+
+static struct str redis_key(const void *context, char *to)
+{
+    const struct asker *asker = context;
+
+    remember_key(asker->c, asker->x, asker->h);
+    memcpy(to, asker->h->redis_key.at, asker->h->redis_key.len);
+    return str_of(to, asker->h->redis_key.len);
 }
 
 static struct limit_ask_about about(const struct asker *asker, struct redis_store *store,
@@ -368,7 +383,7 @@ static enum limit_outcome take_share(const struct limit_cluster *c, struct excha
                                      step_fn again, struct decision *d)
 {
     struct limit_hold *h = f->state;
-    const struct asker asker = { c, x };
+    const struct asker asker = { c, x, h };
     struct limit_ask_about what;
     struct redis_store *store;
     struct remote_taking t;
@@ -405,7 +420,7 @@ static enum limit_outcome take_exactly(const struct limit_cluster *c, struct exc
                                        uint64_t now_ns, step_fn again, struct decision *d)
 {
     struct limit_hold *h = f->state;
-    const struct asker asker = { c, x };
+    const struct asker asker = { c, x, h };
     struct limit_ask_about what;
     struct redis_store *store;
     struct wait_queue *queue;
@@ -439,6 +454,8 @@ enum limit_outcome limit_cluster_take(const struct limit_cluster *c, struct exch
     uint64_t now_ns = region_now(c->region, exchange_now_ns(x));
 
     say_that_we_live(c, x);
+    if (UNLIKELY(c->settles))
+        remember_key(c, x, f->state);
     if (c->shares.remote.every_ns == 0)
         return take_exactly(c, x, f, key, cost, now_ns, again, d);
     return take_share(c, x, f, key, cost, now_ns, again, d);
@@ -446,13 +463,15 @@ enum limit_outcome limit_cluster_take(const struct limit_cluster *c, struct exch
 
 /* ---- afterwards ------------------------------------------------------------------------------- */
 
-static void tell(const struct limit_cluster *c, struct exchange *x, uint64_t key, int64_t want,
-                 int64_t id)
+static void tell(const struct limit_cluster *c, struct exchange *x, const struct limit_hold *h,
+                 uint64_t key, int64_t want, int64_t id)
 {
-    const struct asker asker = { c, x };
+    struct limit_hold kept = *h;
+    const struct asker asker = { c, x, &kept };
     struct redis_store *store = store_of(c, x);
     struct limit_ask_about what;
 
+    CHECK(h->redis_key.len); /* by now it could not be spelled any more */
     if (!store)
         return;
     what = about(&asker, store, key);
@@ -470,7 +489,7 @@ void limit_cluster_give_back(const struct limit_cluster *c, struct exchange *x,
         shares_give_back(&c->shares, key, count, at_ns, region_now(c->region, exchange_now_ns(x)));
         return;
     case LIMIT_FROM_STORE:
-        tell(c, x, key, -(int64_t)count, h->asking->answer.id);
+        tell(c, x, h, key, -(int64_t)count, h->asking->answer.id);
         return;
     case LIMIT_FROM_LOCAL:
         limiter_take(c->limiter, key, -(int32_t)count, at_ns);
@@ -485,8 +504,8 @@ void limit_cluster_give_back(const struct limit_cluster *c, struct exchange *x,
 }
 
 /* Of this node's share as much as it has; what is missing then is taken from what nobody has been granted yet. */
-static void take_more_of_share(const struct limit_cluster *c, struct exchange *x, uint64_t key,
-                               uint32_t count)
+static void take_more_of_share(const struct limit_cluster *c, struct exchange *x,
+                               const struct limit_hold *h, uint64_t key, uint32_t count)
 {
     uint64_t now_ns = region_now(c->region, exchange_now_ns(x));
     struct remote_taking t;
@@ -501,7 +520,7 @@ static void take_more_of_share(const struct limit_cluster *c, struct exchange *x
         count -= t.verdict == REMOTE_TAKEN ? held : 0;
     }
     if (t.verdict != REMOTE_REFUSED)
-        tell(c, x, key, count, 0);
+        tell(c, x, h, key, count, 0);
 }
 
 void limit_cluster_take_more(const struct limit_cluster *c, struct exchange *x,
@@ -512,10 +531,10 @@ void limit_cluster_take_more(const struct limit_cluster *c, struct exchange *x,
 
     switch (h->source) {
     case LIMIT_FROM_SHARE:
-        take_more_of_share(c, x, key, count);
+        take_more_of_share(c, x, h, key, count);
         return;
     case LIMIT_FROM_STORE:
-        tell(c, x, key, count, 0);
+        tell(c, x, h, key, count, 0);
         return;
     case LIMIT_FROM_LOCAL:
         limiter_take_up_to(c->limiter, key, count, now_ns);

@@ -23,6 +23,7 @@ struct limit_cluster_settings {
     struct str store;
     struct limit_sync_settings sync;
     int on_store_failure;
+    bool settles; /* what a request costs may be said afterwards */
 };
 
 extern const struct conf_schema limit_sync_schema;
@@ -54,6 +55,8 @@ struct limit_asking;
 /* Of an exchange at a limit; what frame->state begins with. */
 struct limit_hold {
     struct limit_asking *asking; /* once it has waited */
+    struct str
+        redis_key; /* once it has been asked for; by the answer a later step may have taken away what it is made of */
     uint64_t
         due_ns; /* the loop's clock: not to wait any longer, here and at what follows; 0: not yet */
     enum limit_source source;

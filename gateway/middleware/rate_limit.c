@@ -242,7 +242,8 @@ static bool make_cluster(struct part *p, const struct rate_limit *r, struct buil
     const struct limit_cluster_settings settings = { .scope = s->scope,
                                                      .store = s->store,
                                                      .sync = s->sync,
-                                                     .on_store_failure = s->on_store_failure };
+                                                     .on_store_failure = s->on_store_failure,
+                                                     .settles = s->cost_header.len > 0 };
 
     if (s->scope == LIMIT_NODE)
         return true;
