@@ -515,12 +515,13 @@ static void take_more(struct exchange *x, const struct part *p, const struct got
         limiter_take_up_to(&p->limiter, g->key, more, now_ns);
 }
 
-/* What the service says that it has cost; the cost that was taken if it says nothing that can be read. */
+/* What the service says; if that cannot be read, what was taken. */
 static int32_t cost_said(const struct rate_limit *r, const struct field *said)
 {
-    uint64_t cost = (uint64_t)r->cost;
+    uint64_t cost;
 
-    (void)number_read_u64(said->value, &cost);
+    if (!number_read_u64(said->value, &cost))
+        return r->cost;
     return cost < INT32_MAX ? (int32_t)cost : INT32_MAX;
 }
 
