@@ -28,6 +28,15 @@ const struct algorithm *algorithm_find(struct str name)
     return NULL;
 }
 
+size_t algorithm_index(const struct algorithm *a)
+{
+    size_t i = 0;
+
+    while (algorithm_at(i) != a)
+        i++;
+    return i;
+}
+
 bool algorithm_has_burst(const struct algorithm *a)
 {
     const struct limit limit = { .count = 1, .per_ns = NS_PER_S, .burst = 2 };

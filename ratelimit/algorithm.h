@@ -53,6 +53,8 @@ struct algorithm {
 const struct algorithm *algorithm_find(struct str name);
 /* The i-th, for lists of names; NULL after the last. */
 const struct algorithm *algorithm_at(size_t i);
+/* Its place in that list. */
+size_t algorithm_index(const struct algorithm *a);
 /* Does a limit's burst mean anything to it? */
 bool algorithm_has_burst(const struct algorithm *a);
 

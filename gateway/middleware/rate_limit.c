@@ -275,15 +275,6 @@ static bool make_part(struct part *p, const struct rate_limit *r, struct builder
     return make_cluster(p, r, b, s);
 }
 
-static int number_of(const struct algorithm *a)
-{
-    size_t i = 0;
-
-    while (algorithm_at(i) != a)
-        i++;
-    return (int)i;
-}
-
 /* A quota is so many in each window of the clock, whatever the algorithm of the rate. */
 static struct rate_limit_settings quota_of(const struct rate_limit_settings *s,
                                            const struct conf_plan *plan)
@@ -292,7 +283,7 @@ static struct rate_limit_settings quota_of(const struct rate_limit_settings *s,
 
     quota.rate = plan->quota;
     quota.burst = plan->quota.count;
-    quota.algorithm = number_of(&fixed_window);
+    quota.algorithm = (int)algorithm_index(&fixed_window);
     quota.delay = quota.tolerance = 0;
     quota.body = s->quota_body;
     return quota;
