@@ -35,6 +35,7 @@ static const uint32_t parts_of[] = { 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64 };
 #define PARTS        ARRAY_LEN(parts_of)
 #define DIGEST_SHOWN 32 /* digits of a client's digest: 128 bits */
 #define HEAD_MAX     (LIMIT_ASK_KEY - DIGEST_SHOWN - 2)
+#define PREFIX_MAX   (HEAD_MAX - DIGEST_TEXT_LEN - 2)
 
 /* Const after the build. */
 struct limit_cluster {
@@ -187,6 +188,11 @@ const struct limit_cluster *limit_cluster_build(struct builder *b, struct str na
                                  .who = *key,
                                  .settles = s->settles,
                                  .on_failure = (enum store_failure)s->on_store_failure };
+    if (r->key_prefix.len > PREFIX_MAX) {
+        builder_problem(b, "store: the key_prefix of stores.redis.%.*s has more than %d bytes",
+                        STR_ARGS(r->name), PREFIX_MAX);
+        return NULL;
+    }
     why = remote_init(&remote, l->algorithm, &l->limit, delays, s->sync.every);
     if (!why && c->on_failure == STORE_LOCAL_SHARE)
         why = check_parts(c, b, name);

@@ -223,6 +223,7 @@ struct taken {
     uint64_t delay_ns;
     struct got got[PARTS_MAX];
 };
+_Static_assert(offsetof(struct taken, hold) == 0, "where limit_cluster.c looks for it");
 
 /* ---- at load ---------------------------------------------------------------------------------- */
 

@@ -16,7 +16,7 @@ extern const struct middleware rate_limit_middleware;
 struct asked {
     struct redis_question *question; /* NULL: answered, or nobody wants to know any more */
     int64_t want, least;
-    char key[128];
+    char key[LIMIT_ASK_KEY + 1];
 };
 
 /* In the place of gateway/lookup/, which has no other door. */
@@ -494,6 +494,35 @@ START_TEST(test_what_a_later_limit_refused_goes_back_to_the_share)
 }
 END_TEST
 
+START_TEST(test_long_names_and_prefixes_stay_within_a_key)
+{
+    struct play p;
+    char service[401], prefix[201];
+
+    memset(service, 's', sizeof service - 1);
+    memset(prefix, 'p', sizeof prefix - 1);
+    service[400] = prefix[200] = 0;
+    play_begin(&p, "");
+    for (size_t len = 1; len <= 200; len++) {
+        bool fits = len <= LIMIT_ASK_KEY - 32 - 2 - 64 - 2;
+        struct guest a;
+
+        p.redis.key_prefix = str_of(prefix, len);
+        ck_assert(stage_step(&p.s, &rate_limit_middleware, service,
+                             "{rate: 24/d, scope: cluster, store: 'redis:main'}") == fits);
+        p.s.problems.errors = 0;
+        if (!fits)
+            continue;
+        store.count = 0;
+        ck_assert_int_eq(come(&p, &a), WAIT);
+        ck_assert_uint_eq(strlen(store.asked[0].key), len + 64 + 32 + 4);
+        answer(0, REDIS_FAILED, 0, 0);
+        leave(&a);
+    }
+    play_end(&p);
+}
+END_TEST
+
 START_TEST(test_a_store_that_is_not_there_is_a_problem_of_the_configuration)
 {
     struct play p;
@@ -529,6 +558,7 @@ int main(void)
     tcase_add_test(t, test_a_share_is_renewed_before_it_is_used_up);
     tcase_add_test(t, test_exactly_means_a_question_for_each_and_all_or_nothing);
     tcase_add_test(t, test_what_a_later_limit_refused_goes_back_to_the_share);
+    tcase_add_test(t, test_long_names_and_prefixes_stay_within_a_key);
     tcase_add_test(t, test_a_store_that_is_not_there_is_a_problem_of_the_configuration);
     suite_add_tcase(s, t);
     runner = srunner_create(s);
