@@ -285,6 +285,57 @@ START_TEST(test_a_connection_that_fell_silent_is_given_up_for_a_new_one)
 }
 END_TEST
 
+/* ---- a cluster that is none ------------------------------------------------------------------- */
+
+struct false_cluster {
+    uint16_t port;
+    unsigned last_slot;
+};
+
+/* It has the slots up to the last, and says of all of them that it has them, and has not. */
+static void send_in_circles(int fd, const void *what)
+{
+    const struct false_cluster *c = what;
+    char in[65536], slots[256], moved[64];
+    ssize_t n;
+
+    snprintf(slots, sizeof slots, "*1\r\n*3\r\n:0\r\n:%u\r\n*2\r\n$0\r\n\r\n:%u\r\n", c->last_slot,
+             c->port);
+    snprintf(moved, sizeof moved, "-MOVED 1 :%u\r\n", c->port);
+    while ((n = read(fd, in, sizeof in - 1)) > 0) {
+        in[n] = 0;
+        if (strstr(in, "PING") && write(fd, "+PONG\r\n", 7) != 7)
+            return;
+        if (strstr(in, "CLUSTER") && write(fd, slots, strlen(slots)) < 0)
+            return;
+        if (strstr(in, "EVAL") && write(fd, moved, strlen(moved)) < 0)
+            return;
+    }
+}
+
+START_TEST(test_who_sends_in_circles_is_left_and_a_slot_of_nobody_is_refused)
+{
+    struct false_cluster *c =
+        mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct server liar;
+    struct str address;
+    struct redis_target t;
+    struct asking a;
+
+    c->last_slot = 12182; /* of foo */
+    liar = liar_start(send_in_circles, c);
+    c->port = liar.port;
+    address = str_from(liar.address);
+    t = target_of(REDIS_CLUSTER, &address, 1);
+    worker_begin(&w, &t);
+    ck_assert_int_eq(ask_one(&w, &add, "foo", NULL), REDIS_ERROR);
+    asking_init(&a);
+    ck_assert(!ask(&w, &a, &add, "123456789", NULL)); /* slot 12739 */
+    ck_assert(redis_is_up(w.store));
+    worker_end(&w);
+}
+END_TEST
+
 /* ---- strangers -------------------------------------------------------------------------------- */
 
 static void begin_with(const struct server *s, const char *user, const char *password,
@@ -410,6 +461,7 @@ int main(void)
     tcase_add_test(t, test_a_port_that_nobody_answers_is_late_and_then_refused);
     tcase_add_test(t, test_a_port_that_is_shut_costs_no_time_at_all);
     tcase_add_test(t, test_a_connection_that_fell_silent_is_given_up_for_a_new_one);
+    tcase_add_test(t, test_who_sends_in_circles_is_left_and_a_slot_of_nobody_is_refused);
     tcase_add_test(t, test_a_password_opens_and_is_not_logged_when_it_is_wrong);
     tcase_add_test(t, test_a_user_and_a_database_are_those_that_were_said);
     tcase_add_test(t, test_a_server_that_takes_no_more_clients_serves_over_those_that_it_took);
