@@ -70,6 +70,11 @@ static void add_auto(struct key_part *part)
         part->sources[part->count++].from = order[i];
 }
 
+static bool is_said_by_a_step(enum source from)
+{
+    return from == FROM_CONSUMER || from == FROM_USER || from == FROM_API_KEY;
+}
+
 static bool build_part(struct key_part *part, struct builder *b, struct str text)
 {
     struct str rest = text, one;
@@ -89,6 +94,9 @@ static bool build_part(struct key_part *part, struct builder *b, struct str text
         if (part->sources[part->count].from == FROM_NOTHING)
             return builder_problem(b, "key: must be " LIMIT_KEY_GRAMMAR ", is \"%.*s\"",
                                    STR_ARGS(one));
+        if (is_said_by_a_step(part->sources[part->count].from) && !b->identified)
+            builder_warning(b, "key: no request has a %.*s here: no step before says who asks",
+                            STR_ARGS(one));
         part->count++;
     } while (rest.len);
     return true;

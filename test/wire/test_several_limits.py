@@ -1,4 +1,7 @@
 """Several limits on the way of one request: what they say together, and who is banned."""
+import json
+import re
+
 import pytest
 
 from stage.service import text
@@ -46,3 +49,21 @@ def test_as_many_refusals_as_said_lead_to_a_ban(stage, after):
         if answer.status == 429:                          # a second may have passed: then one more is let in
             told.append(answer.headers["Retry-After"])
     assert told[:after] in (["1"] * after, ["1"] * (after - 1) + ["3600"]) and len(told) <= after + 1
+
+
+@pytest.mark.parametrize("source, steps, warned", [
+    ("consumer", ["rate_limit", "auth_apikey"], "consumer"), ("user", ["rate_limit"], "user"), ("api_key", ["rate_limit", "auth_apikey"], "api_key"),
+    ("header:X-Tenant|consumer", ["rate_limit"], "consumer"), ("consumer", ["auth_apikey", "rate_limit"], None), ("auto", ["rate_limit"], None),
+    ("ip", ["rate_limit", "auth_apikey"], None)])
+@pytest.mark.parametrize("step", [{"type": "rate_limit"}, {"type": "concurrency", "max": 5}])
+def test_a_key_that_no_step_before_has_found_out_is_warned_of(stage, step, source, steps, warned):
+    path = stage.new_dir() + "/config.yaml"
+    limit = {**step, "key": source}
+    with open(path, "w") as file:
+        json.dump({"middleware_config": {"limit": limit, "auth_apikey": {"valid_keys": ["k"]}},
+                   "services": [{"name": "u", "route_pattern": "/", "urls": ["http://127.0.0.1:1"],
+                                 "middleware": [{"rate_limit": "limit"}.get(name, name) for name in steps]}]}, file)
+    done = stage.sluice("check", path)
+    said = [line for line in (done.stdout + done.stderr).splitlines() if "warning" in line]
+    assert done.returncode == 0 and len(said) == (1 if warned else 0), said
+    assert not warned or re.search(rf"config\.yaml:\d+:\d+: warning: .*key: no request has a {warned} here", said[0])
