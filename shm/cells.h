@@ -32,7 +32,8 @@ struct cell {
     _Alignas(16) shared_word key; /* upper 48 bits of the hash, tag; without both: free */
     shared_word word;
     shared_word idle_at_ns;
-    shared_word spare; /* zero; for a second word of state */
+    shared_word
+        spare; /* for who uses the cell; the key does not guard it, so it is advice (ratelimit/shares.h) */
 };
 
 struct cells_shared {

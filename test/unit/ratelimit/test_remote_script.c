@@ -427,6 +427,43 @@ static int64_t announce(const char *name, uint64_t now_us)
     return number(':');
 }
 
+static const char *const garbage[] = {
+    "",
+    "x",
+    "1 2 3",
+    "1 2 3 4 5",
+    "-1 2 3 4",
+    "1795000000000000 nan 1 1",
+    "9 9 9 9",
+    "99999999999999999999 99999999999999999999 99999999999999999999 99999999999999999999",
+    "1795000000000000 99999999999999999999 1 10000",
+};
+
+/* Whatever stands there: nobody is granted more than the limit, or refused for longer than it takes to earn it all. */
+START_TEST(test_what_nobody_wrote_locks_nobody_out)
+{
+    struct remote limits_[] = { remote_of(&token_bucket, 100, NS_PER_S, 50),
+                                remote_of(&fixed_window, 50, NS_PER_S, 1),
+                                remote_of(&sliding_window, 50, NS_PER_S, 1) };
+
+    for (size_t i = 0; i < ARRAY_LEN(limits_); i++) {
+        const char *set[] = { "SET", "garbage", garbage[_i] };
+        char line[16];
+        struct remote_answer a;
+
+        say(set, 3);
+        fflush(redis);
+        ck_assert_ptr_nonnull(fgets(line, sizeof line, redis));
+        a = ask(&limits_[i], "garbage", BEGIN, 100, 1, 0);
+        ck_assert_uint_le(a.granted, 50);
+        ck_assert_uint_le(a.pace_ns, 2 * NS_PER_S);
+        a = ask(&limits_[i], "garbage", BEGIN + 2 * US, 100, 1, 0);
+        ck_assert_uint_ge(a.granted, 1);
+        ck_assert_uint_le(a.granted, 50);
+    }
+}
+END_TEST
+
 START_TEST(test_gateways_are_counted_until_they_are_silent_for_long)
 {
     ck_assert_int_eq(announce("a", BEGIN), 1);
@@ -455,6 +492,7 @@ int main(void)
     tcase_add_test(t, test_a_changed_period_keeps_what_was_used);
     tcase_add_test(t, test_a_log_grants_what_a_list_of_all_stamps_does);
     tcase_add_test(t, test_keys_expire_when_they_mean_nothing_and_go_when_all_is_given_back);
+    tcase_add_loop_test(t, test_what_nobody_wrote_locks_nobody_out, 0, ARRAY_LEN(garbage));
     tcase_add_test(t, test_gateways_are_counted_until_they_are_silent_for_long);
     suite_add_tcase(s, t);
     runner = srunner_create(s);
