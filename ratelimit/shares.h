@@ -40,7 +40,7 @@ void shares_grant(const struct shares *s, uint64_t key, uint64_t asked_ns, uint6
 uint64_t shares_want(const struct shares *s, uint64_t key, uint64_t gateways, uint64_t needed,
                      uint64_t now_ns, uint64_t until_ns);
 
-/* How many gateways there are. A word in a cell of its own, which also says who asks next. `store`: of the prefix. */
+/* How many gateways there are. A word in a cell of its own, which also says who asks next, for each store. */
 struct gateways {
     struct cells cells;
     uint64_t key, tag;

@@ -186,6 +186,15 @@ def test_a_limit_of_all_gateways_sees_requests_that_nobody_takes(stage):
     assert any(key.startswith("gw:{/all_of_it:") for key in redis.ask("KEYS", "*"))
 
 
+def test_a_gateway_is_counted_in_each_of_its_stores(stage):
+    one, other = stage.redis(), stage.redis()
+    again = config(one.port, middleware=["rate_limit", "inner"], rate="1000/s", burst=1000,
+                   extra={"inner": {"type": "rate_limit", "store": "redis:other"}})
+    again["stores"]["redis"]["other"] = {"urls": [f"127.0.0.1:{other.port}"]}
+    gw = stage.proxy(stage.service(), **again)
+    wait_until(lambda: gw.get("/").status == 200 and all(store.ask("ZCARD", "gw:{gateways}") == 1 for store in (one, other)))
+
+
 def test_limits_of_other_names_and_prefixes_are_others(stage):
     redis = stage.redis()
     a, b = together(stage, redis, burst=2), together(stage, redis, burst=2, store={"key_prefix": "other:"})
