@@ -202,8 +202,10 @@ const struct limit_cluster *limit_cluster_build(struct builder *b, struct str na
     }
     keep_target(b, r, &c->target);
     keep_names(c, b, r, name);
-    shares_init(&c->shares, c->region, &b->shared->limits, c->key_head, &remote, when_full);
     /* two stores may have one prefix */
+    shares_init(&c->shares, c->region, &b->shared->limits,
+                str_format(b->arena, "%.*s/%.*s", STR_ARGS(r->name), STR_ARGS(c->key_head)),
+                &remote, when_full);
     gateways_init(&c->gateways, c->region, &b->shared->limits,
                   str_format(b->arena, "%.*s/%.*s", STR_ARGS(r->name), STR_ARGS(c->gateways_key)));
     return c;

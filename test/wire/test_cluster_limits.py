@@ -297,6 +297,19 @@ def test_a_reload_that_raises_the_rate_lets_in_who_was_refused_for_long(stage):
     assert statuses(gw, 5) == [200] * 3 + [429] * 2
 
 
+def test_a_reload_that_names_another_store_begins_there(stage):
+    one, other = stage.redis(), stage.redis()
+    gw = together(stage, one, burst=3)
+    assert statuses(gw, 4) == [200] * 3 + [429]
+    again = config(one.port, burst=3, store={})
+    again["stores"]["redis"]["other"] = {"urls": [f"127.0.0.1:{other.port}"], "timeout": "2s"}
+    again["middleware_config"]["rate_limit"]["store"] = "redis:other"
+    again["services"] = [stage.route(gw.service, path="/", **again.pop("service"))]
+    gw.reload(**again)
+    assert statuses(gw, 4) == [200] * 3 + [429]
+    assert len(other.ask("KEYS", "gw:{u/*")) == 1
+
+
 def test_reloads_that_change_rate_store_and_scope_under_load_answer_nothing_else(stage):
     one, other = stage.redis(), stage.redis()
     gw = together(stage, one, rate="1000/s", burst=1000, key="ip")
