@@ -62,15 +62,13 @@ struct limit_asking {
 
 /* ---- at load ---------------------------------------------------------------------------------- */
 
-static struct str keep_list(struct builder *b, const struct conf_redis *r, struct redis_target *t)
+static const struct str *keep_addresses(struct builder *b, const struct conf_redis *r)
 {
     struct str *addresses = ARENA_ARRAY(b->arena, struct str, r->address_count + 1);
 
     for (size_t i = 0; i < r->address_count; i++)
         addresses[i] = str_keep(b->arena, r->addresses[i]);
-    t->addresses = addresses;
-    t->address_count = r->address_count;
-    return str_keep(b->arena, r->name);
+    return addresses;
 }
 
 static void keep_target(struct builder *b, const struct conf_redis *r, struct redis_target *t)
@@ -79,7 +77,10 @@ static void keep_target(struct builder *b, const struct conf_redis *r, struct re
                                              [CONF_REDIS_SENTINEL] = REDIS_SENTINEL,
                                              [CONF_REDIS_CLUSTER] = REDIS_CLUSTER };
 
-    *t = (struct redis_target){ .mode = modes[r->mode],
+    *t = (struct redis_target){ .name = str_keep(b->arena, r->name),
+                                .mode = modes[r->mode],
+                                .addresses = keep_addresses(b, r),
+                                .address_count = r->address_count,
                                 .database = conf_redis_database(r),
                                 .master_name = str_keep(b->arena, r->master_name),
                                 .username = str_keep(b->arena, r->username),
@@ -89,7 +90,6 @@ static void keep_target(struct builder *b, const struct conf_redis *r, struct re
                                 .open_after = r->outage.open_after,
                                 .retry_every_ns = r->outage.retry_every,
                                 .connections = r->pool.per_worker };
-    t->name = keep_list(b, r, t);
     redis_target_seal(t);
 }
 
@@ -283,12 +283,18 @@ static void say_that_we_live(const struct limit_cluster *c, struct exchange *x)
 
 /* ---- without a store -------------------------------------------------------------------------- */
 
-static uint32_t part_for(uint64_t gateways)
+/* Not so small that this request would never be let pass. */
+static uint32_t part_for(const struct limit_cluster *c, uint64_t gateways, uint32_t cost)
 {
     uint32_t i = 0;
 
-    while (i + 1 < PARTS && parts_of[i] < gateways)
+    while (i + 1 < PARTS && parts_of[i] < gateways) {
+        const struct limit next = part_of(&c->limiter->limit, parts_of[i + 1]);
+
+        if (c->part_algorithm->at_once(&next) < cost)
+            break;
         i++;
+    }
     return i;
 }
 
@@ -304,7 +310,7 @@ static enum limit_outcome do_without(const struct limit_cluster *c, struct excha
     switch (c->on_failure) {
     case STORE_LOCAL_SHARE:
         h->source = LIMIT_FROM_PART;
-        h->part = part_for(gateways_count(&c->gateways));
+        h->part = part_for(c, gateways_count(&c->gateways), cost);
         l = part_limiter(c, h->part);
         *d = limiter_take(&l, key, (int32_t)cost, now_ns);
         return LIMIT_DECIDED;

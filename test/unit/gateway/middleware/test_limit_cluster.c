@@ -494,6 +494,35 @@ START_TEST(test_what_a_later_limit_refused_goes_back_to_the_share)
 }
 END_TEST
 
+/* Of sixteen gateways, by what was seen last. */
+static int passed_of_sixteen(const char *more, int tries)
+{
+    struct gateways g;
+    struct play p;
+    int passed = 0;
+
+    play_begin(&p, more);
+    gateways_init(&g, region_header(p.s.region), &p.s.local.shared->limits,
+                  STR("main/gw:{gateways}"));
+    gateways_seen(&g, 16, region_now(region_header(p.s.region), p.loop.now_ns));
+    store.away = true;
+    while (tries-- > 0)
+        passed += once(&p) == NEXT;
+    play_end(&p);
+    return passed;
+}
+
+START_TEST(test_alone_it_lets_pass_its_part_of_the_limit)
+{
+    ck_assert_int_eq(passed_of_sixteen(", burst: 160", 100), 10);
+    ck_assert_int_eq(passed_of_sixteen(", burst: 3", 100), 1); /* and never nothing */
+    /* of a part of ten nobody would ever get the twenty that a request costs */
+    ck_assert_int_eq(passed_of_sixteen(", burst: 160, cost: 20", 100), 1);
+    ck_assert_int_eq(passed_of_sixteen(", burst: 160, on_store_failure: local", 200), 160);
+    ck_assert_int_eq(passed_of_sixteen(", algorithm: sliding_log, sync: 0, burst: 1", 200), 1);
+}
+END_TEST
+
 START_TEST(test_long_names_and_prefixes_stay_within_a_key)
 {
     struct play p;
@@ -558,6 +587,7 @@ int main(void)
     tcase_add_test(t, test_a_share_is_renewed_before_it_is_used_up);
     tcase_add_test(t, test_exactly_means_a_question_for_each_and_all_or_nothing);
     tcase_add_test(t, test_what_a_later_limit_refused_goes_back_to_the_share);
+    tcase_add_test(t, test_alone_it_lets_pass_its_part_of_the_limit);
     tcase_add_test(t, test_long_names_and_prefixes_stay_within_a_key);
     tcase_add_test(t, test_a_store_that_is_not_there_is_a_problem_of_the_configuration);
     suite_add_tcase(s, t);
