@@ -144,9 +144,9 @@ def test_sync_0_asks_for_each_request_and_is_exact(stage, algorithm, limit):
 
 
 def test_with_sync_0_a_queue_is_one_for_all_gateways(stage):
-    """Ten a second, evenly spaced, whichever gateway they come through."""
+    """Two a second, evenly spaced, whichever gateway they come through."""
     service = stage.service()
-    gateways = together(stage, stage.redis(), service, count=2, algorithm="leaky_bucket", rate="10/s", burst=None, delay="450ms",
+    gateways = together(stage, stage.redis(), service, count=2, algorithm="leaky_bucket", rate="2/s", burst=None, delay="2s",
                         sync=0)
     clients = [gw.client() for gw in gateways for _ in range(4)]
     for c in clients:

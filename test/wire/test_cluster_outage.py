@@ -75,7 +75,7 @@ def test_a_store_that_is_away_makes_nobody_wait(stage):
         begun = time.monotonic()
         assert gw.get("/", {"X-Key": f"k{i}"}).status == 200
         waited += time.monotonic() - begun >= 0.29
-    assert 1 <= waited <= 4
+    assert 1 <= waited <= 6                               # not sixty
 
 
 def test_black_hole(stage):
