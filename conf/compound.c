@@ -1,5 +1,8 @@
 /* The types of values that hold other values: lists, maps of text or of blocks, blocks. */
+#include <stdlib.h>
+
 #include "conf/read.h"
+#include "gateway/base/check.h"
 
 /* ---- lists ---- */
 
@@ -183,6 +186,24 @@ static bool read_block(const struct conf_key *key, const struct conf_node *n, vo
     return conf_read_finish(key->arg, n, field, &given, good, p);
 }
 
+void conf_print_secret(const struct conf_key *key, const void *field, FILE *to)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *plain = open_memstream(&text, &len);
+
+    if (!plain)
+        die("out of memory for hiding a secret");
+    key->type->print(key, field, plain);
+    if (fclose(plain) != 0 || !text)
+        die("out of memory for hiding a secret");
+    fputs(str_equal(str_from(text), STR("\"\"")) || str_equal(str_from(text), STR("[]"))
+              ? text
+              : "\"***\"",
+          to);
+    free(text);
+}
+
 static void print_block(const struct conf_key *key, const void *field, FILE *to)
 {
     const struct conf_schema *s = key->arg;
@@ -192,7 +213,7 @@ static void print_block(const struct conf_key *key, const void *field, FILE *to)
     for (const struct conf_key *k = s->keys; k && k->name; k++) {
         fprintf(to, "%s%s: ", between, k->name);
         if (k->flags & CONF_SECRET)
-            fputs("\"***\"", to);
+            conf_print_secret(k, (const char *)field + k->offset, to);
         else
             k->type->print(k, (const char *)field + k->offset, to);
         between = ", ";

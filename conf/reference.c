@@ -192,11 +192,9 @@ static struct sources below(const struct sources *s, const char *key)
     return inside;
 }
 
-/* A secret by its table, or a value that somebody kept out of the file. */
+/* A value that somebody kept out of the file. */
 static bool is_hidden(const struct conf_key *key, const struct sources *from)
 {
-    if (key->flags & CONF_SECRET)
-        return true;
     for (size_t i = 0; i < LAYERS_MAX; i++)
         if (any_from_env(from->layers[i]))
             return true;
@@ -253,6 +251,8 @@ static void print_keys(const struct conf_schema *s, const void *settings,
         fputc(' ', to);
         if (is_hidden(key, &here))
             fputs("\"***\"", to);
+        else if (key->flags & CONF_SECRET)
+            conf_print_secret(key, (const char *)settings + key->offset, to);
         else
             key->type->print(key, (const char *)settings + key->offset, to);
         fputc('\n', to);

@@ -201,5 +201,7 @@ bool conf_in_range(const struct conf_key *key, const struct conf_node *n, uint64
                    size_t (*write)(char *to, uint64_t value), struct conf_problems *p);
 /* A word as it is, anything else in double quotes: what conf_type.print uses for text. */
 void conf_print_text(struct str s, FILE *to);
+/* The value of a CONF_SECRET: hidden, if there is one. */
+void conf_print_secret(const struct conf_key *key, const void *field, FILE *to);
 
 #endif

@@ -23,10 +23,13 @@ static char *printed(void)
     "listeners: [{name: b, address: 'unix:/x'}]\n"                                                 \
     "process: {workers: 2, user: '${DB_PASSWORD}'}\n"                                              \
     "stores: {redis: {main: {urls: 'redis://h:1/2', password: '${DB_PASSWORD}', timeout: 7ms}, "   \
-    "b: {urls: h, password: unseen}}}\n"                                                           \
+    "b: {urls: h, password: unseen}, c: {urls: h}}}\n"                                             \
     "plans: {free: {rate: 60/m, burst: 20, quota: 10000/d}, gold: 200/s}\n"                        \
     "consumers: [{name: app, plan: free, groups: [g], keys: [{id: k, key: not-to-be-seen}], "      \
-    "allow_ips: ['::/0'], services: users}]\n"                                                     \
+    "allow_ips: ['::/0'], services: users},\n"                                                     \
+    "  {name: b, keys: [{sha256: "                                                                 \
+    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}]}]"                         \
+    "\n"                                                                                           \
     "middleware: [metrics]\n"                                                                      \
     "middleware_config:\n"                                                                         \
     "  auth_apikey: {valid_keys: [not-to-be-seen]}\n"                                              \
@@ -53,6 +56,9 @@ START_TEST(test_effective_values_show_layers_and_hide_secrets)
     ck_assert_ptr_nonnull(strstr(text, "valid_keys: \"***\"\n"));
     ck_assert_ptr_nonnull(strstr(text, "    main:\n      urls: [\"redis://h:1/2\"]\n"));
     ck_assert_ptr_nonnull(strstr(text, "      password: \"***\"\n"));
+    /* where there is none, none is hidden */
+    ck_assert_ptr_nonnull(strstr(text, "      password: \"\"\n"));
+    ck_assert_ptr_nonnull(strstr(text, "61f20015ad, key: \"\", "));
     ck_assert_ptr_null(strstr(text, "unseen"));
     ck_assert_ptr_nonnull(strstr(text, "      timeout: 7ms\n"));
     ck_assert_ptr_nonnull(strstr(text, "\nplans:\n  free:\n    rate: 60/m\n    burst: 20\n"));
