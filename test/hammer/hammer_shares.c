@@ -40,7 +40,9 @@ static void act(struct hammer *h, unsigned actor, struct random *random)
 
     while (!hammer_ends(h)) {
         uint64_t now = word_add(&w->ledger->clock, TICK_NS) + skew;
-        uint64_t other = random_below(random, 1000) << 48 | random_below(random, 1000);
+        /* a key is known by its upper bits and its group: nobody else has the hot one's */
+        uint64_t other =
+            (HOT + ((1 + random_below(random, 1000)) << 48)) | random_below(random, 1000);
         struct remote_taking t;
 
         shares_take(&w->shares, HOT, 1, now, &t);
