@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -59,6 +60,7 @@ static void start(void)
     snprintf(socket_path, sizeof socket_path, "%s/redis", directory);
     server = fork();
     if (server == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)!freopen("/dev/null", "w", stdout);
         execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--save",
                "", "--dir", directory, (char *)NULL);

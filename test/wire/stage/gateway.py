@@ -102,7 +102,7 @@ class Gateway:
         with open(self.stderr_path, "ab") as err, open(self.stdout_path, "ab") as out:
             self.process = subprocess.Popen([binary(), *(arguments or [self.config_path])], env=env, stdout=out,
                                             stderr=err, stdin=subprocess.DEVNULL, start_new_session=True,
-                                            cwd=self.dir)
+                                            cwd=self.dir, preexec_fn=process.die_with_us)
         self.pid = self.process.pid
         self.pidfd = os.pidfd_open(self.pid)
 

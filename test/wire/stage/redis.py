@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 
+from . import process
 from .ports import free_port
 
 START_SECONDS = 20
@@ -61,7 +62,7 @@ class Redis:
 
     def start(self):
         self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL, start_new_session=True)
+                                        stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=process.die_with_us)
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
