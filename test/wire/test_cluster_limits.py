@@ -229,6 +229,18 @@ def test_the_service_says_what_it_has_cost(stage, sync):
     assert gw.get("/").status == 429
 
 
+@pytest.mark.parametrize("cost, admitted", [("7", 3), ("1000", 1)])
+@pytest.mark.parametrize("algorithm", ["token_bucket", "fixed_window", "sliding_window", "sliding_log"])
+def test_a_cost_of_more_than_is_left_takes_what_is_left(stage, algorithm, cost, admitted):
+    redis = stage.redis()
+    gw = together(stage, redis, stage.service(text("ok", headers=[("X-Cost", cost)])), algorithm=algorithm, rate="20/d" if "_w" in algorithm or "_l" in algorithm else "24/d",
+                  burst=20, sync=0, cost_header="X-Cost", cost=2, workers=1)
+    for status in [200] * admitted + [429] * 3:
+        asked = redis.calls("evalsha") + redis.calls("eval")
+        assert gw.get("/").status == status
+        wait_until(lambda: redis.calls("evalsha") + redis.calls("eval") >= asked + (2 if status == 200 else 1))
+
+
 @pytest.mark.parametrize("sync", ["200ms", 0])
 def test_a_key_that_a_later_step_takes_away_is_still_whose_it_was(stage, sync):
     """What is settled afterwards is settled with whoever was counted, whatever the request looks like by then."""
