@@ -70,18 +70,20 @@ bool limit_ban_holds(const struct limit_ban *ban, uint64_t key, uint64_t now_ns,
     return !d->allowed;
 }
 
-void limit_ban_strike(const struct limit_ban *ban, uint64_t key, uint64_t now_ns)
+bool limit_ban_strike(const struct limit_ban *ban, uint64_t key, uint64_t now_ns,
+                      struct decision *d)
 {
-    struct decision d;
+    struct decision forgiven;
     uint64_t strikes;
 
     if (LIKELY(!ban->on))
-        return;
+        return false;
     strikes = key_under(&ban->strikes, key);
-    d = limiter_take(&ban->strikes, strikes, 1, now_ns);
-    if (d.allowed && d.remaining > 0)
-        return; /* the one that leaves nothing is the last that was forgiven */
+    forgiven = limiter_take(&ban->strikes, strikes, 1, now_ns);
+    if (forgiven.allowed && forgiven.remaining > 0)
+        return false; /* the one that leaves nothing is the last that was forgiven */
     limiter_take(&ban->bans, key_under(&ban->bans, key), 1, now_ns);
     /* it begins anew when it is let out */
     limiter_take(&ban->strikes, strikes, -INT32_MAX, now_ns);
+    return limit_ban_holds(ban, key, now_ns, d);
 }

@@ -29,7 +29,8 @@ const char *limit_ban_build(struct limit_ban *ban, struct builder *b, struct str
 /* Is it banned? Then *d says until when. `key` is the client's under the limit. */
 bool limit_ban_holds(const struct limit_ban *ban, uint64_t key, uint64_t now_ns,
                      struct decision *d) MUST_USE;
-/* It has been refused. */
-void limit_ban_strike(const struct limit_ban *ban, uint64_t key, uint64_t now_ns);
+/* It has been refused. True if that led to a ban: *d as above. */
+bool limit_ban_strike(const struct limit_ban *ban, uint64_t key, uint64_t now_ns,
+                      struct decision *d);
 
 #endif

@@ -393,10 +393,12 @@ static enum verdict refused(struct exchange *x, struct frame *f, const struct de
     const struct rate_limit *r = f->step->prepared;
     struct taken *t = f->state;
     const struct part *p = &t->tier->parts[t->at];
-    uint64_t key = t->got[t->at].key;
+    uint64_t key = t->got[t->at].key, now_ns = region_now(r->region, exchange_now_ns(x));
+    struct decision ban;
 
-    limit_ban_strike(&r->ban, t->got[0].key, region_now(r->region, exchange_now_ns(x)));
     give_back(x, r, t);
+    if (limit_ban_strike(&r->ban, t->got[0].key, now_ns, &ban))
+        return limit_answer_refuse(&p->answer, x, f, &ban, ban.retry_ns);
     return limit_answer_refuse(&p->answer, x, f, d,
                                limit_answer_with_jitter(&p->answer, key, d->at_ns, d->retry_ns));
 }
