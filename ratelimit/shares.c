@@ -222,8 +222,11 @@ static uint64_t look_at(const struct gateways *g)
 
 uint64_t gateways_count(const struct gateways *g)
 {
-    uint64_t count = look_at(g) & COUNT_MASK;
+    uint64_t word = look_at(g), count = word & COUNT_MASK;
+    uint64_t before = word >> BEFORE_SHIFT & COUNT_MASK;
 
+    if (count < before)
+        count = before;
     return count ? count : 1;
 }
 

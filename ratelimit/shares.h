@@ -47,7 +47,8 @@ struct gateways {
 };
 void gateways_init(struct gateways *g, const struct region_header *h, const struct cells *cells,
                    struct str store);
-/* As last seen, this one included. */
+/* As last seen, this one included; or as seen before that, if these were more: after a pause that all have had, the first to
+ * come back sees itself alone. */
 uint64_t gateways_count(const struct gateways *g);
 /* As many as there may be: some may have come since it was asked, and at first nothing is known. */
 uint64_t gateways_most(const struct gateways *g);
