@@ -9,7 +9,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/json.h"
 #include "gateway/base/number.h"
-#include "gateway/middleware/limit_top.h"
+#include "gateway/limiting/limit_top.h"
 
 /* A client under a limit, over all seats. */
 struct row {

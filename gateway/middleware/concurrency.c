@@ -13,11 +13,11 @@
 #include "gateway/exchange/reply.h"
 #include "gateway/exchange/route.h"
 #include "gateway/exchange/shared.h"
-#include "gateway/middleware/limit_exempt.h"
-#include "gateway/middleware/limit_key.h"
-#include "gateway/middleware/limit_line.h"
-#include "gateway/middleware/limit_plan.h"
-#include "gateway/middleware/limit_state.h"
+#include "gateway/limiting/limit_exempt.h"
+#include "gateway/limiting/limit_key.h"
+#include "gateway/limiting/limit_line.h"
+#include "gateway/limiting/limit_plan.h"
+#include "gateway/limiting/limit_state.h"
 #include "shm/holds.h"
 
 extern const struct middleware concurrency_middleware;

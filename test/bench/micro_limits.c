@@ -211,7 +211,7 @@ static void fill(struct bench *b)
         limiter_take(&b->limiter, key_of(&b->limiter, i), 1, b->now_ns);
 }
 
-/* As gateway/middleware/limit_top.h does it, at a million a second. */
+/* As gateway/limiting/limit_top.h does it, at a million a second. */
 static double note(struct top *top, uint64_t keys, uint64_t now, uint64_t seed)
 {
     uint64_t x = seed * 2 + 1, begun = cpu_ns();

@@ -10,7 +10,7 @@
 
 #include "conf/settings.h"
 #include "gateway/exchange/exchange.h"
-#include "gateway/middleware/limit_key.h"
+#include "gateway/limiting/limit_key.h"
 #include "ratelimit/token_bucket.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

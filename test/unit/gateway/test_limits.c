@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/limiting/limit_top.h"
 #include "gateway/limits.h"
-#include "gateway/middleware/limit_top.h"
 
 static struct region *region;
 static struct cells cells;

@@ -6,7 +6,7 @@
 #include "by_hand.h"
 #include "gateway/base/number.h"
 #include "gateway/exchange/handler.h"
-#include "gateway/middleware/limit_line.h"
+#include "gateway/limiting/limit_line.h"
 #include "shm/bell.h"
 #include "shm/holds.h"
 

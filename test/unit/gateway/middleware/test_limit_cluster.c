@@ -4,8 +4,8 @@
 
 #include "by_hand.h"
 #include "gateway/base/number.h"
+#include "gateway/limiting/limit_asks.h"
 #include "gateway/lookup/lookups.h"
-#include "gateway/middleware/limit_asks.h"
 
 extern const struct middleware rate_limit_middleware;
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "by_hand.h"
-#include "gateway/middleware/limit_key.h"
+#include "gateway/limiting/limit_key.h"
 #include "ratelimit/token_bucket.h"
 
 static struct stage s;

@@ -1,5 +1,5 @@
 /* Keys of limits. */
-#include "gateway/middleware/limit_key.h"
+#include "gateway/limiting/limit_key.h"
 
 #include <stdio.h>
 

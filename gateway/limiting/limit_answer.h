@@ -2,8 +2,8 @@
  *
  * The fields are those of draft-ietf-httpapi-ratelimit-headers-11, and the names from before there was a draft.
  */
-#ifndef GATEWAY_MIDDLEWARE_LIMIT_ANSWER_H
-#define GATEWAY_MIDDLEWARE_LIMIT_ANSWER_H
+#ifndef GATEWAY_LIMITING_LIMIT_ANSWER_H
+#define GATEWAY_LIMITING_LIMIT_ANSWER_H
 
 #include "gateway/exchange/builder.h"
 #include "gateway/exchange/exchange.h"

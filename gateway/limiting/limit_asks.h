@@ -6,8 +6,8 @@
  *
  * One per worker. One process, one thread.
  */
-#ifndef GATEWAY_MIDDLEWARE_LIMIT_ASKS_H
-#define GATEWAY_MIDDLEWARE_LIMIT_ASKS_H
+#ifndef GATEWAY_LIMITING_LIMIT_ASKS_H
+#define GATEWAY_LIMITING_LIMIT_ASKS_H
 
 #include "gateway/exchange/local.h"
 #include "gateway/lookup/redis.h"

@@ -5,8 +5,8 @@
  * a place has it from that moment, before it is woken, so nobody takes it in between and none is ever woken
  * for nothing. A line looks by itself now and then: a call that was lost with its caller costs that much time.
  */
-#ifndef GATEWAY_MIDDLEWARE_LIMIT_LINE_H
-#define GATEWAY_MIDDLEWARE_LIMIT_LINE_H
+#ifndef GATEWAY_LIMITING_LIMIT_LINE_H
+#define GATEWAY_LIMITING_LIMIT_LINE_H
 
 #include "gateway/exchange/exchange.h"
 #include "ratelimit/gradient.h"

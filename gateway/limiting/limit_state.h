@@ -1,9 +1,9 @@
 /* Where a limit counts: under which name, in which cells, and what becomes of clients for whom there is no room. */
-#ifndef GATEWAY_MIDDLEWARE_LIMIT_STATE_H
-#define GATEWAY_MIDDLEWARE_LIMIT_STATE_H
+#ifndef GATEWAY_LIMITING_LIMIT_STATE_H
+#define GATEWAY_LIMITING_LIMIT_STATE_H
 
 #include "gateway/exchange/builder.h"
-#include "gateway/middleware/limit_key.h"
+#include "gateway/limiting/limit_key.h"
 #include "ratelimit/limiter.h"
 
 /* What the state goes by: "service/step"; one of the whole gateway: "/step"; one that services share: "* /step" (without the

@@ -1,6 +1,6 @@
 /* Whom a limit does not count: by address, and by the names that a step before has verified. */
-#ifndef GATEWAY_MIDDLEWARE_LIMIT_EXEMPT_H
-#define GATEWAY_MIDDLEWARE_LIMIT_EXEMPT_H
+#ifndef GATEWAY_LIMITING_LIMIT_EXEMPT_H
+#define GATEWAY_LIMITING_LIMIT_EXEMPT_H
 
 #include "gateway/exchange/builder.h"
 #include "gateway/exchange/exchange.h"

@@ -1,5 +1,5 @@
 /* Telling of changes, and noting who was there. */
-#include "gateway/middleware/limit_top.h"
+#include "gateway/limiting/limit_top.h"
 
 struct str limit_top_describe(struct arena *a, const struct algorithm *algorithm,
                               const struct limit *limit)

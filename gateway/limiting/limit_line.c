@@ -1,5 +1,5 @@
 /* Lines of those who wait for a place. */
-#include "gateway/middleware/limit_line.h"
+#include "gateway/limiting/limit_line.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* Refusals, and the fields that say what is left. */
-#include "gateway/middleware/limit_answer.h"
+#include "gateway/limiting/limit_answer.h"
 
 #include <string.h>
 

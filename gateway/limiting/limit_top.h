@@ -4,14 +4,14 @@
  * can say what becomes of the state, and `sluice limits` shows the limits of whatever runs, not of a file. Who is refused
  * and taken is noted in the sketches of shm/top.h; a name is only made for who has no place there yet.
  */
-#ifndef GATEWAY_MIDDLEWARE_LIMIT_TOP_H
-#define GATEWAY_MIDDLEWARE_LIMIT_TOP_H
+#ifndef GATEWAY_LIMITING_LIMIT_TOP_H
+#define GATEWAY_LIMITING_LIMIT_TOP_H
 
 #include "gateway/exchange/builder.h"
 #include "gateway/exchange/exchange.h"
 #include "gateway/exchange/local.h"
 #include "gateway/exchange/shared.h"
-#include "gateway/middleware/limit_key.h"
+#include "gateway/limiting/limit_key.h"
 
 /* In a table of kind TABLE_LIMIT, whose name is the limit's. */
 enum limit_word {

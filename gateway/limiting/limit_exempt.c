@@ -1,5 +1,5 @@
 /* Whom a limit does not count. */
-#include "gateway/middleware/limit_exempt.h"
+#include "gateway/limiting/limit_exempt.h"
 
 static const struct conf_key keys[] = {
     KEY(limit_exempt_settings, ips, list_of, "[]", "Addresses and prefixes of clients.",

@@ -3,8 +3,8 @@
  * Refusals are counted by a bucket of their own, and a ban is a limit of one in so long, of which one has been
  * taken: both live in the cells of the limits and heal and survive as those do.
  */
-#ifndef GATEWAY_MIDDLEWARE_LIMIT_BAN_H
-#define GATEWAY_MIDDLEWARE_LIMIT_BAN_H
+#ifndef GATEWAY_LIMITING_LIMIT_BAN_H
+#define GATEWAY_LIMITING_LIMIT_BAN_H
 
 #include "gateway/exchange/builder.h"
 #include "ratelimit/limiter.h"

@@ -1,5 +1,5 @@
 /* Strikes and bans. */
-#include "gateway/middleware/limit_ban.h"
+#include "gateway/limiting/limit_ban.h"
 
 #include "gateway/base/number.h"
 #include "gateway/exchange/shared.h"

@@ -5,12 +5,12 @@
  * request waits for its own. While the store is away, slow or lying, nobody waits any longer than the store's timeout, and
  * what is done then is said by on_store_failure.
  */
-#ifndef GATEWAY_MIDDLEWARE_LIMIT_CLUSTER_H
-#define GATEWAY_MIDDLEWARE_LIMIT_CLUSTER_H
+#ifndef GATEWAY_LIMITING_LIMIT_CLUSTER_H
+#define GATEWAY_LIMITING_LIMIT_CLUSTER_H
 
 #include "gateway/exchange/builder.h"
 #include "gateway/exchange/exchange.h"
-#include "gateway/middleware/limit_key.h"
+#include "gateway/limiting/limit_key.h"
 #include "ratelimit/limiter.h"
 
 enum limit_scope { LIMIT_NODE, LIMIT_CLUSTER };

@@ -1,13 +1,13 @@
 /* Shares of limits, and what is done without a store. */
-#include "gateway/middleware/limit_cluster.h"
+#include "gateway/limiting/limit_cluster.h"
 
 #include <string.h>
 
 #include "gateway/base/number.h"
 #include "gateway/exchange/local.h"
 #include "gateway/exchange/shared.h"
+#include "gateway/limiting/limit_asks.h"
 #include "gateway/lookup/lookups.h"
-#include "gateway/middleware/limit_asks.h"
 #include "ratelimit/remote_script.h"
 
 enum store_failure { STORE_LOCAL_SHARE, STORE_LOCAL, STORE_ALLOW, STORE_DENY };

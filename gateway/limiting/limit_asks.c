@@ -1,5 +1,5 @@
 /* Questions about limits on their way. */
-#include "gateway/middleware/limit_asks.h"
+#include "gateway/limiting/limit_asks.h"
 
 #include <stdlib.h>
 

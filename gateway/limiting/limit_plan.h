@@ -4,8 +4,8 @@
  * there is one tier for all. State goes by the name of the plan, so other numbers rescale it, and who changes plans begins
  * afresh under the other one.
  */
-#ifndef GATEWAY_MIDDLEWARE_LIMIT_PLAN_H
-#define GATEWAY_MIDDLEWARE_LIMIT_PLAN_H
+#ifndef GATEWAY_LIMITING_LIMIT_PLAN_H
+#define GATEWAY_LIMITING_LIMIT_PLAN_H
 
 #include "conf/settings.h"
 #include "gateway/exchange/builder.h"

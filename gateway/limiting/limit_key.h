@@ -4,8 +4,8 @@
  * name several sources, of which the first that the request has is taken: "user|api_key|ip". What a request has
  * none of falls to the rule for missing ones, never to one key for all who lack it.
  */
-#ifndef GATEWAY_MIDDLEWARE_LIMIT_KEY_H
-#define GATEWAY_MIDDLEWARE_LIMIT_KEY_H
+#ifndef GATEWAY_LIMITING_LIMIT_KEY_H
+#define GATEWAY_LIMITING_LIMIT_KEY_H
 
 #include "gateway/base/digest.h"
 #include "gateway/exchange/builder.h"

@@ -1,5 +1,5 @@
 /* Limits by plan. */
-#include "gateway/middleware/limit_plan.h"
+#include "gateway/limiting/limit_plan.h"
 
 #include "conf/read.h"
 

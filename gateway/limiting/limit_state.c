@@ -1,5 +1,5 @@
 /* Cells that all limits share, or a table of its own. */
-#include "gateway/middleware/limit_state.h"
+#include "gateway/limiting/limit_state.h"
 
 #include "conf/settings.h"
 #include "gateway/exchange/shared.h"
