@@ -15,7 +15,7 @@
 #include "workers/title.h"
 
 #ifndef SLUICE_VERSION
-#define SLUICE_VERSION "0.1.0"
+#define SLUICE_VERSION "0.0.0"
 #endif
 
 static const char usage[] =
