@@ -100,6 +100,7 @@ static bool takes_their_place(struct exchange *x, uint64_t remaining)
 void limit_answer_say_what_is_left(const struct limit_answer *a, struct exchange *x,
                                    uint64_t remaining_n, uint64_t reset_ns)
 {
+    bool nothing_said = !fields_have(&x->resp.fields, FIELD_OTHER); /* as on most refusals */
     struct str remaining, reset;
 
     if (!a->headers)
@@ -110,7 +111,7 @@ void limit_answer_say_what_is_left(const struct limit_answer *a, struct exchange
         add(x, STR("RateLimit-Policy"), a->policy);
         add(x, STR("RateLimit"), left_text(x, a->quoted_name, remaining, reset));
     }
-    if (a->headers & HEADERS_X && takes_their_place(x, remaining_n)) {
+    if (a->headers & HEADERS_X && (nothing_said || takes_their_place(x, remaining_n))) {
         add(x, STR("X-RateLimit-Limit"), a->at_once);
         add(x, STR("X-RateLimit-Remaining"), remaining);
         add(x, STR("X-RateLimit-Reset"), reset);

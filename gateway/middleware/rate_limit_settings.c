@@ -39,7 +39,7 @@ const struct conf_key rate_limit_keys[] = {
         .arg = algorithm_names),
     KEY(rate_limit_settings, delay, duration, "0",
         "With leaky_bucket: requests wait for their turn up to so long, evenly spaced; who would "
-        "wait longer is refused. 0: nobody waits.",
+        "wait longer is refused. The turn of who leaves stays taken. 0: nobody waits.",
         .arg = RANGE(0, 60 * NS_PER_S)),
     KEY(rate_limit_settings, tolerance, duration, "0",
         "With gcra: how much before its turn a request may come. 0: as the burst says.",
