@@ -361,7 +361,7 @@ START_TEST(test_a_router_without_routes_finds_nothing)
 }
 END_TEST
 
-/* The numbers of the issue: 10 000 routes in 4 MiB, all told apart. */
+/* 10 000 routes in 4 MiB, all told apart. */
 START_TEST(test_ten_thousand_routes_fit_into_four_mebibytes)
 {
     static char names[10000][48];
