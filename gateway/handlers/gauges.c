@@ -301,14 +301,22 @@ static bool next_series_count(const struct gauge *g, const struct gauge_sources 
 
 /* ---- breakers --------------------------------------------------------------------------------- */
 
-/* breaker/users/circuit_breaker; services may have a slash in their names, steps of S3's name need no label. */
+/* Where the name of a step begins in users/step: services may have slashes in theirs. 0: there is no service. */
+static size_t step_index(struct str name)
+{
+    size_t i = name.len;
+
+    while (i > 0 && name.at[i - 1] != '/')
+        i--;
+    return i;
+}
+
+/* breaker/users/circuit_breaker; steps of S3's name need no label. */
 static void put_breaker_labels(struct str name, struct prometheus *p)
 {
     struct str service, step = str_from_index(name, str_index(name, '/') + 1);
-    size_t slash = step.len;
+    size_t slash = step_index(step);
 
-    while (slash > 0 && step.at[slash - 1] != '/')
-        slash--;
     service = str_up_to(step, slash ? slash - 1 : step.len);
     step = str_from_index(step, slash);
     prometheus_label(p, STR("service"), service);
@@ -328,32 +336,38 @@ static const struct breaker *next_breaker(const struct gauge_sources *s, size_t 
     return NULL;
 }
 
-static bool next_breaker_state(const struct gauge *g, const struct gauge_sources *s, size_t *i,
-                               struct prometheus *p)
+/* The same, with the beginning of its line. */
+static const struct breaker *begin_breaker(const struct gauge *g, const struct gauge_sources *s,
+                                           size_t *i, struct prometheus *p)
 {
     struct table_info info;
     const struct breaker *b = next_breaker(s, i, &info);
 
-    if (!b)
-        return false;
-    prometheus_begin(p, str_from(g->name), STR(""));
-    put_breaker_labels(info.name, p);
-    prometheus_u64(p, (uint64_t)breaker_state(b));
-    return true;
+    if (b) {
+        prometheus_begin(p, str_from(g->name), STR(""));
+        put_breaker_labels(info.name, p);
+    }
+    return b;
+}
+
+static bool next_breaker_state(const struct gauge *g, const struct gauge_sources *s, size_t *i,
+                               struct prometheus *p)
+{
+    const struct breaker *b = begin_breaker(g, s, i, p);
+
+    if (b)
+        prometheus_u64(p, (uint64_t)breaker_state(b));
+    return b != NULL;
 }
 
 static bool next_breaker_refusals(const struct gauge *g, const struct gauge_sources *s, size_t *i,
                                   struct prometheus *p)
 {
-    struct table_info info;
-    const struct breaker *b = next_breaker(s, i, &info);
+    const struct breaker *b = begin_breaker(g, s, i, p);
 
-    if (!b)
-        return false;
-    prometheus_begin(p, str_from(g->name), STR(""));
-    put_breaker_labels(info.name, p);
-    prometheus_u64(p, word_peek(&b->refused));
-    return true;
+    if (b)
+        prometheus_u64(p, word_peek(&b->refused));
+    return b != NULL;
 }
 
 static bool next_breaker_changes(const struct gauge *g, const struct gauge_sources *s, size_t *i,
@@ -382,10 +396,8 @@ static bool next_breaker_changes(const struct gauge *g, const struct gauge_sourc
 static void put_limit_labels(struct str name, struct prometheus *p)
 {
     struct str rest = str_from_index(name, str_index(name, '/') + 1);
-    size_t slash = rest.len;
+    size_t slash = step_index(rest);
 
-    while (slash > 0 && rest.at[slash - 1] != '/')
-        slash--;
     prometheus_label(p, STR("service"), str_up_to(rest, slash ? slash - 1 : 0));
     prometheus_label(p, STR("limit"), str_from_index(rest, slash));
 }
