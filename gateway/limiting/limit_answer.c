@@ -97,21 +97,21 @@ static bool takes_their_place(struct exchange *x, uint64_t remaining)
     return true;
 }
 
-void limit_answer_say_what_is_left(const struct limit_answer *a, struct exchange *x,
-                                   uint64_t remaining_n, uint64_t reset_ns)
+void limit_answer_say_what_is_left(const struct limit_answer *a, uint64_t headers,
+                                   struct exchange *x, uint64_t remaining_n, uint64_t reset_ns)
 {
     bool nothing_said = !fields_have(&x->resp.fields, FIELD_OTHER); /* as on most refusals */
     struct str remaining, reset;
 
-    if (!a->headers)
+    if (!headers)
         return;
     remaining = number_text(x, remaining_n);
     reset = number_text(x, seconds_up(reset_ns));
-    if (a->headers & HEADERS_DRAFT) {
+    if (headers & HEADERS_DRAFT) {
         add(x, STR("RateLimit-Policy"), a->policy);
         add(x, STR("RateLimit"), left_text(x, a->quoted_name, remaining, reset));
     }
-    if (a->headers & HEADERS_X && (nothing_said || takes_their_place(x, remaining_n))) {
+    if (headers & HEADERS_X && (nothing_said || takes_their_place(x, remaining_n))) {
         add(x, STR("X-RateLimit-Limit"), a->at_once);
         add(x, STR("X-RateLimit-Remaining"), remaining);
         add(x, STR("X-RateLimit-Reset"), reset);
@@ -127,38 +127,42 @@ uint64_t limit_answer_with_jitter(const struct limit_answer *a, uint64_t key, ui
     return most ? retry_ns + hash_keyed(&a->jitter_key, seed, sizeof seed) % (most + 1) : retry_ns;
 }
 
+/* What all refusals have in common: the answer, and that it is counted. */
+static enum verdict refuse(const struct limit_answer *a, struct exchange *x, struct frame *f,
+                           enum reason reason)
+{
+    enum verdict v = reply_refuse(x, f, a->status, reason, a->body);
+
+    if (v == REPLIED)
+        rows_add(&x->local->shared->rows, x->local->seat, a->series, 1);
+    return v;
+}
+
 enum verdict limit_answer_refuse(const struct limit_answer *a, struct exchange *x, struct frame *f,
                                  const struct decision *d, uint64_t retry_ns)
 {
-    enum verdict v = reply_refuse(x, f, a->status, a->reason, a->body);
+    enum verdict v = refuse(a, x, f, a->reason);
 
     if (v != REPLIED)
         return v;
     if (d->retry_ns != RETRY_NEVER)
         reply_retry_after(x, retry_ns);
-    limit_answer_say_what_is_left(a, x, d->remaining, d->reset_ns);
-    rows_add(&x->local->shared->rows, x->local->seat, a->series, 1);
+    limit_answer_say_what_is_left(a, a->headers, x, d->remaining, d->reset_ns);
     return v;
 }
 
 enum verdict limit_answer_refuse_away(const struct limit_answer *a, struct exchange *x,
                                       struct frame *f, uint64_t retry_ns)
 {
-    enum verdict v = reply_refuse(x, f, a->status, REASON_STORE_AWAY, a->body);
+    enum verdict v = refuse(a, x, f, REASON_STORE_AWAY);
 
-    if (v != REPLIED)
-        return v;
-    reply_retry_after(x, retry_ns);
-    rows_add(&x->local->shared->rows, x->local->seat, a->series, 1);
+    if (v == REPLIED)
+        reply_retry_after(x, retry_ns);
     return v;
 }
 
 enum verdict limit_answer_refuse_unknown(const struct limit_answer *a, struct exchange *x,
                                          struct frame *f)
 {
-    enum verdict v = reply_refuse(x, f, a->status, REASON_RATE_LIMITED, a->body);
-
-    if (v == REPLIED)
-        rows_add(&x->local->shared->rows, x->local->seat, a->series, 1);
-    return v;
+    return refuse(a, x, f, REASON_RATE_LIMITED);
 }

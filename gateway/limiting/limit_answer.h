@@ -42,8 +42,8 @@ enum verdict limit_answer_refuse_unknown(const struct limit_answer *a, struct ex
 /* When this client should come again: later by its own share of the jitter, another one each time. */
 uint64_t limit_answer_with_jitter(const struct limit_answer *a, uint64_t key, uint64_t at_ns,
                                   uint64_t retry_ns);
-/* On the answer that is being made. */
-void limit_answer_say_what_is_left(const struct limit_answer *a, struct exchange *x,
-                                   uint64_t remaining, uint64_t reset_ns);
+/* On the answer that is being made, in these sets of headers: bits of enum limit_headers. */
+void limit_answer_say_what_is_left(const struct limit_answer *a, uint64_t headers,
+                                   struct exchange *x, uint64_t remaining, uint64_t reset_ns);
 
 #endif

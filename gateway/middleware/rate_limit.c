@@ -410,13 +410,11 @@ static void settle(struct exchange *x, const struct frame *f, const struct rate_
 static void say_what_is_left(struct exchange *x, const struct taken *t)
 {
     for (uint32_t i = 0; i < PARTS_MAX; i++) {
-        struct limit_answer a;
+        const struct limit_answer *a = &t->tier->parts[i].answer;
 
-        if (!t->got[i].counted || t->tier->parts[i].answer.when != WHEN_ALWAYS)
-            continue;
-        a = t->tier->parts[i].answer;
-        a.headers &= i ? HEADERS_DRAFT : ~UINT64_C(0);
-        limit_answer_say_what_is_left(&a, x, t->got[i].remaining, t->got[i].reset_ns);
+        if (t->got[i].counted && a->when == WHEN_ALWAYS)
+            limit_answer_say_what_is_left(a, i ? a->headers & HEADERS_DRAFT : a->headers, x,
+                                          t->got[i].remaining, t->got[i].reset_ns);
     }
 }
 
