@@ -120,8 +120,7 @@ static void begin(struct session *s, size_t len)
         return;
     }
     x->req.scheme = STR("http"); /* of the connection: what the target claims is only a claim */
-    if (fields_have(&x->req.fields, FIELD_EXPECT) && !x->req.expect_continue &&
-        x->req.version > 10) {
+    if (UNLIKELY(x->req.expect_unknown)) {
         s->keep_alive = s->body_done = false;
         exchange_reject(x, 417, REASON_EXPECTATION_FAILED, NULL);
         return;
@@ -322,6 +321,12 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a == 0 ? b : b == 0 || a < b ? a : b;
 }
 
+/* The end of what the client sends came together with this request, and has been reported before it began. */
+static bool body_cannot_come(const struct session *s)
+{
+    return conn_peer_ended(s->conn) && conn_input(s->conn).len == 0;
+}
+
 static void on_due(struct conn *c)
 {
     struct session *s = c->owner;
@@ -336,6 +341,10 @@ static void on_due(struct conn *c)
         return;
     }
     if (x && passed(s, s->body_due_ns) && !s->body_done) {
+        if (body_cannot_come(s)) {
+            session_end(s, CLOSE_NOW);
+            return;
+        }
         s->body_due_ns = 0;
         s->keep_alive = false;
         x->in = SIDE_ABANDONED;
@@ -466,7 +475,8 @@ static void resume_body(struct client_stream *cs)
     s->body_wanted = true;
     if (s->body.left >= LOOP_SMALL_BUFFER || s->body.kind == BODY_CHUNKED)
         conn_expect_large(s->conn, true);
-    due(s, &s->body_due_ns, now_of(s) + cs->x->route->limits.client_body_ns);
+    due(s, &s->body_due_ns,
+        now_of(s) + (body_cannot_come(s) ? 0 : cs->x->route->limits.client_body_ns));
     conn_resume(s->conn);
 }
 

@@ -1,10 +1,14 @@
 """Where messages end: HEAD, 204, 304, chunks, trailers, 1xx, 100-continue, pipelining."""
+import os
+import signal
 import threading
 
 import pytest
 
+from stage import process
 from stage import service as acts
 from stage import wire
+from stage.gateway import wait_until
 
 
 def test_head_has_the_length_of_get_and_no_body(stage):
@@ -173,6 +177,13 @@ def test_a_client_that_expects_100_and_sends_anyway_is_served(stage):
     assert answer.status == 200 and s.last.body == b"hello"
 
 
+def test_who_expects_100_and_has_no_body_is_served(stage):
+    s = stage.service()
+    c = stage.proxy(s).client()
+    assert c.get("/", {"Expect": "100-continue"}).status == 200      # RFC 9110 10.1.1: there is nothing to continue with
+    assert c.request("POST", "/", {"Expect": "100-continue", "Content-Length": "0"}).status == 200
+
+
 def test_expect_from_a_1_0_client_is_ignored(stage):
     s = stage.service()
     answer = stage.proxy(s).post("/", b"hello", {"Expect": "100-continue"}, version="1.0")
@@ -233,6 +244,24 @@ def test_a_client_that_half_closes_still_gets_its_answer(stage):
     s.wait_event("held")
     held.open.set()
     assert c.answer().text == "late"
+
+
+def test_an_upload_that_ends_before_its_first_byte_is_over_at_once(stage):
+    """All of it, and the end, lie in the kernel before the worker looks: the end is read with the request in front."""
+    s = stage.service()
+    gw = stage.proxy(s, workers=1)
+    c = gw.client()
+    assert c.get("/").status == 200
+    worker = gw.workers()[0]
+    os.kill(worker, signal.SIGSTOP)
+    wait_until(lambda: process.state(worker) == "T")
+    c.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST /never HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
+    c.half_close()
+    os.kill(worker, signal.SIGCONT)
+    assert c.answer().status == 200
+    assert c.closed()                                # well before client_body, 30 s
+    assert gw.wait_records(3)[2]["reason"] == "client_gone"
+    s.wait(lambda s: not s.open)
 
 
 def test_a_head_in_two_packets_anywhere(shared):
