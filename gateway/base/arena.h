@@ -3,7 +3,9 @@
  * An arena takes its blocks from a source: malloc for what is built at load time, the worker's pool of
  * blocks on the hot path. There is no free of one object; the end of the arena ends them all. Running
  * out of memory ends the process (limits are checked before anything grows), so takes never fail.
- * One process, one thread.
+ *
+ * One that grows large at load time goes on in large blocks of the system's. These leave no holes in the heap, and each
+ * of them can be given back alone: see arena_leave. One process, one thread.
  */
 #ifndef GATEWAY_BASE_ARENA_H
 #define GATEWAY_BASE_ARENA_H
@@ -17,8 +19,10 @@ struct pool;
 
 struct arena_block {
     struct arena_block *next;
-    size_t size; /* of the whole block, this header included */
-    bool from_pool;
+    struct arena_block *beside; /* in a bin: the first block of another arena */
+    size_t size;                /* of the whole block, this header included */
+    size_t total;               /* of this one and those before it */
+    enum arena_source { ARENA_FROM_MALLOC, ARENA_FROM_POOL, ARENA_FROM_SYSTEM } from;
 };
 
 struct arena {
@@ -33,6 +37,19 @@ void arena_init(struct arena *a, struct pool *pool);
 void arena_lend(struct arena *a, void *memory, size_t size);
 /* Give everything back. The arena may be used again. */
 void arena_free(struct arena *a);
+
+/* What arenas have left, to be given back when there is time: to give back what a large one holds takes milliseconds. */
+struct arena_bin {
+    struct arena_block *first;
+};
+
+/* The end of the arena, in constant time: what it holds goes into the bin. NULL: arena_free. No arena with a pool. */
+void arena_leave(struct arena *a, struct arena_bin *bin);
+/* Give one block back (256 KiB, but for single wishes that are larger). False: the bin is empty. */
+bool arena_bin_give_one(struct arena_bin *bin);
+/* Give all of it back. */
+void arena_bin_empty(struct arena_bin *bin);
+
 void *arena_take_slow(struct arena *a, size_t size, size_t align);
 
 /* Zeroed, aligned for anything. */
