@@ -463,13 +463,18 @@ const struct conf_node *conf_tree_root(const struct conf_tree *t)
     return t->done && !t->failed ? t->root : NULL;
 }
 
-void conf_tree_free(struct conf_tree *t)
+void conf_tree_leave(struct conf_tree *t, struct arena_bin *bin)
 {
     if (!t)
         return;
     yaml_parser_delete(&t->parser);
-    arena_free(&t->arena);
+    arena_leave(&t->arena, bin);
     free(t);
+}
+
+void conf_tree_free(struct conf_tree *t)
+{
+    conf_tree_leave(t, NULL);
 }
 
 struct conf_tree *conf_tree_read(struct str file, struct str bytes,

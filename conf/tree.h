@@ -44,6 +44,8 @@ bool conf_tree_more(struct conf_tree *t, uint64_t until_ns) MUST_USE;
 const struct conf_node *conf_tree_root(const struct conf_tree *t);
 /* Ends the tree and every node of it, also in the middle of building. NULL is allowed. */
 void conf_tree_free(struct conf_tree *t);
+/* The same in constant time: a large tree is many megabytes, which go into the bin (NULL: back at once). */
+void conf_tree_leave(struct conf_tree *t, struct arena_bin *bin);
 /* All at once. */
 struct conf_tree *conf_tree_read(struct str file, struct str bytes,
                                  const struct conf_env_source *env,

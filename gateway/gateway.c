@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -31,6 +32,8 @@
 #include "workers/worker.h"
 
 #define EXCHANGE_MEMORY      ((size_t)6 * 1024) /* bytes of an exchange and the first of its arena */
+/* In one turn, for what has ended. */
+#define CLEARING_NS          (NS_PER_MS / 4)
 /* What a build may take: this, and so much for each byte of the configuration. */
 #define BUILD_BYTES          ((size_t)4 << 20)
 #define BUILD_BYTES_PER_BYTE ((size_t)128)
@@ -39,9 +42,12 @@
 struct gateway {
     struct local local;
     struct caretaker *caretaker;
-    uint64_t generation; /* of the current snapshot                             */
-    struct list orphans; /* parts of older snapshots that exchanges still hold */
-    struct watch bell;   /* of a worker: there may be a place for somebody who waits */
+    uint64_t generation;  /* of the current snapshot                             */
+    struct list orphans;  /* parts of older snapshots that exchanges still hold */
+    struct list ended;    /* snapshots that are being let go */
+    struct arena_bin bin; /* what has ended has left */
+    struct task clearing; /* both, a little in each turn */
+    struct watch bell;    /* of a worker: there may be a place for somebody who waits */
 };
 
 static struct gateway *gateway_of(const struct worker *w)
@@ -143,6 +149,7 @@ static struct snapshot *rehearse(const char *path, struct region *r,
     word_put(&region_header(r)->config_hash, s->config_hash);
     snapshot_seal(s);
     snapshot_forget_routes(s);
+    malloc_trim(0); /* the rehearsal was many times as large as what is kept of it */
     return s;
 }
 
@@ -162,12 +169,20 @@ static void seat_died(const struct program *p, struct region *r, uint32_t seat)
 
 /* ---- in a worker or the caretaker ------------------------------------------------------------- */
 
-/* The oldest generation that this process may still touch: of the current snapshot, or of a part that only
- * exchanges still hold. */
+/* The oldest generation that this process may still touch: of the current snapshot, of one that is being let go, or of a
+ * part that only exchanges still hold. */
 static void say_what_is_held(struct gateway *g)
 {
+    const struct worker *w = g->local.worker;
     uint64_t oldest = g->generation;
 
+    if (w->next.snapshot && w->next.generation < oldest) /* on our way back to it */
+        oldest = w->next.generation;
+    LIST_EACH (&g->ended, n) {
+        const struct snapshot *s = CONTAINER(n, struct snapshot, node);
+
+        oldest = s->generation < oldest ? s->generation : oldest;
+    }
     LIST_EACH (&g->orphans, n) {
         const struct part *p = CONTAINER(n, struct part, node);
 
@@ -176,13 +191,56 @@ static void say_what_is_held(struct gateway *g)
     worker_holds_since(g->local.worker, oldest);
 }
 
+/* A little of what has ended; false: nothing has. Whatever of a snapshot is in no other and is still held lives on among the
+ * orphans. */
+static bool clear_one(struct gateway *g)
+{
+    struct snapshot *s;
+    struct part *p;
+
+    if (list_is_empty(&g->ended))
+        return arena_bin_give_one(&g->bin);
+    s = CONTAINER(g->ended.head.next, struct snapshot, node);
+    p = snapshot_take_part(s);
+    if (!p) {
+        snapshot_free(s);
+        say_what_is_held(g);
+    } else if (part_leave(p, &g->bin)) {
+        p->generation = s->generation;
+        list_push_back(&g->orphans, &p->node);
+    }
+    return true;
+}
+
+static void on_clearing(struct task *t)
+{
+    struct gateway *g = CONTAINER(t, struct gateway, clearing);
+    uint64_t until_ns = clock_now_ns() + CLEARING_NS;
+
+    while (clear_one(g))
+        if (clock_now_ns() >= until_ns) {
+            loop_queue(g->local.loop, t);
+            return;
+        }
+}
+
+/* A large snapshot takes milliseconds to free, and there are clients. */
+static void let_go_of(struct gateway *g, struct snapshot *s)
+{
+    list_push_back(&g->ended, &s->node);
+    loop_queue(g->local.loop, &g->clearing);
+}
+
 static void release_part(struct part *p, struct local *l)
 {
+    struct gateway *g = CONTAINER(l, struct gateway, local);
     bool last_orphan = link_is_on_list(&p->node) && p->holders == 1;
 
-    part_release(p);
-    if (last_orphan)
-        say_what_is_held(CONTAINER(l, struct gateway, local));
+    part_release(p, &g->bin);
+    if (last_orphan) {
+        say_what_is_held(g);
+        loop_queue(l->loop, &g->clearing);
+    }
 }
 
 static void let_go(struct local *l)
@@ -241,6 +299,8 @@ static void start(struct worker *w)
                          .let_go = let_go };
     w->local = g;
     list_init(&g->orphans);
+    list_init(&g->ended);
+    task_init(&g->clearing, on_clearing);
     pool_init(&l->exchanges, EXCHANGE_MEMORY, 0);
     conn_pool_init(&l->conns);
     sessions_init(l);
@@ -263,8 +323,10 @@ static struct snapshot *build(struct worker *w, int bundle_fd, uint64_t generati
                            w->region, b, w->snapshot)
           : NULL;
 
-    if (s)
+    if (s) {
         s->generation = generation;
+        s->bin = &gateway_of(w)->bin;
+    }
     return s;
 }
 
@@ -272,20 +334,19 @@ static enum build_result build_more(struct worker *w, struct snapshot *s, uint64
 {
     enum build_result r = snapshot_more(s, until_ns);
 
-    (void)w;
     if (r == BUILD_FAILED) {
         snapshot_log_problems(s);
-        snapshot_free(s);
+        let_go_of(gateway_of(w), s);
     } else if (r == BUILD_DONE) {
         snapshot_seal(s);
+        loop_queue(&w->loop, &gateway_of(w)->clearing);
     }
     return r;
 }
 
 static void build_drop(struct worker *w, struct snapshot *s)
 {
-    (void)w;
-    snapshot_free(s);
+    let_go_of(gateway_of(w), s);
 }
 
 static uint32_t share(uint64_t whole, uint32_t workers)
@@ -309,34 +370,16 @@ static void configure(struct worker *w, const struct conf_globals *c)
         caretaker_configure(g->caretaker, c);
 }
 
-/* Whatever of the old snapshot is not in the new one and is still held lives on among the orphans. The parts of the
- * new one bear its generation by now, which is the lower one when a reload is taken back. */
-static void let_old_go(struct gateway *g, struct snapshot *old)
-{
-    for (uint32_t i = 0; i < old->part_count; i++) {
-        struct part *p = old->parts[i];
-
-        if (p->generation != g->generation && p->holders > 1)
-            list_push_back(&g->orphans, &p->node);
-    }
-    if (old->own->holders > 1)
-        list_push_back(&g->orphans, &old->own->node);
-    snapshot_free(old);
-}
-
 static void adopt(struct worker *w, struct snapshot *next)
 {
     struct gateway *g = gateway_of(w);
     struct snapshot *old = w->snapshot;
 
-    for (uint32_t i = 0; i < next->part_count; i++)
-        next->parts[i]->generation = next->generation;
-    next->own->generation = next->generation;
     configure(w, next->globals);
     g->local.current = next->current;
     g->generation = next->generation;
     if (old)
-        let_old_go(g, old);
+        let_go_of(g, old);
     links_sweep(g->local.links);
     say_what_is_held(g);
 }
@@ -419,6 +462,10 @@ static void stop(struct worker *w)
     if (!g->caretaker)
         loop_unwatch(&w->loop, &g->bell);
     reporter_end(&g->local);
+    task_cancel(&g->clearing);
+    while (clear_one(g))
+        ;
+    w->snapshot->bin = NULL;
     snapshot_free(w->snapshot);
     w->snapshot = NULL;
     pool_end(&g->local.exchanges);

@@ -22,15 +22,31 @@ void part_hold(struct part *p)
     p->holders++;
 }
 
-void part_release(struct part *p)
+void part_release(struct part *p, struct arena_bin *bin)
 {
-    CHECK(p->holders > 0);
+    CHECK(p->holders > p->snapshots);
     if (--p->holders > 0)
         return;
     link_remove(&p->node);
-    consumers_release(p->consumers);
-    arena_free(&p->arena);
+    consumers_release(p->consumers, bin);
+    arena_leave(&p->arena, bin);
     free(p);
+}
+
+void part_enter(struct part *p)
+{
+    p->holders++;
+    p->snapshots++;
+}
+
+bool part_leave(struct part *p, struct arena_bin *bin)
+{
+    bool orphan = p->snapshots == 1 && p->holders > 1;
+
+    CHECK(p->snapshots > 0);
+    p->snapshots--;
+    part_release(p, bin);
+    return orphan;
 }
 
 struct part *part_new(uint64_t hash, struct consumers *consumers)
@@ -39,7 +55,7 @@ struct part *part_new(uint64_t hash, struct consumers *consumers)
 
     if (!p)
         die("out of memory for a service");
-    p->holders = 1;
+    p->holders = p->snapshots = 1;
     p->hash = hash;
     if (consumers)
         consumers_hold(consumers);

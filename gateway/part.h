@@ -1,8 +1,9 @@
 /* A service's share of a snapshot: its endpoints, its steps, its routes, in an arena of its own.
  *
  * Const once built. Parts are counted with a plain integer (one process, one thread): snapshots and exchanges
- * hold them, so a stream that lives for days pins one service and not the whole configuration. The gateway's
- * own routes (/metrics, /health, /ready, and what no service claims) are a part too.
+ * hold them, so a stream that lives for days pins one service and not the whole configuration. One that is in no
+ * snapshot any more, and that exchanges still hold, is an orphan. The gateway's own routes (/metrics, /health, /ready,
+ * and what no service claims) are a part too.
  */
 #ifndef GATEWAY_PART_H
 #define GATEWAY_PART_H
@@ -18,9 +19,10 @@
 
 struct part {
     uint32_t holders;      /* snapshots and exchanges */
+    uint32_t snapshots;    /* of them */
     uint64_t hash;         /* of its source; equal: the same part */
-    uint64_t generation;   /* the last one that it was part of */
-    struct link_node node; /* among those that only exchanges still hold */
+    uint64_t generation;   /* of an orphan: the last one that it was part of */
+    struct link_node node; /* among the orphans */
     struct arena arena;
     struct consumers *consumers; /* held for who asks for it; NULL: none */
     const struct conf_service *conf;
@@ -31,10 +33,16 @@ struct part {
 
 enum own_route { OWN_UNMATCHED, OWN_METRICS, OWN_LIVE, OWN_READY, OWN_COUNT };
 
-/* Empty, held once; holds the consumers, which may be NULL. */
+/* Empty, held by the snapshot that it is made for; holds the consumers, which may be NULL. */
 struct part *part_new(uint64_t hash, struct consumers *consumers);
+/* For exchanges. */
 void part_hold(struct part *p);
-void part_release(struct part *p);
+/* bin: where its memory goes if that was the last holder; NULL: back at once. */
+void part_release(struct part *p, struct arena_bin *bin);
+/* For snapshots: it is in one more. */
+void part_enter(struct part *p);
+/* It is in one less, which does not hold it any more. True: it has become an orphan. */
+bool part_leave(struct part *p, struct arena_bin *bin);
 
 /* Make it the share of the service p->conf. b->arena is the part's, b->at and b->service_name the service's. */
 void part_build_service(struct builder *b, struct part *p);

@@ -1,7 +1,6 @@
 /* Everything derived from one reading of the configuration. */
 #include "gateway/snapshot.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 
 #include "gateway/base/clock.h"
@@ -15,6 +14,8 @@
 #include "gateway/exchange/shared.h"
 #include "gateway/names.h"
 #include "gateway/stores.h"
+
+#define ROUTER_PIECE ((size_t)128 * 1024) /* of it, copied in one step */
 
 enum build_phase {
     BUILD_TREE,
@@ -42,7 +43,9 @@ struct snapshot_build {
     uint64_t stores;      /* a hash of where they are */
     uint64_t consumers;   /* a hash of those looked at so far */
     size_t consumer_keys; /* that they have */
-    uint32_t next;        /* service, or part whose routes are added          */
+    uint32_t next;        /* service, or part whose routes are added */
+    size_t next_route;    /* of that part */
+    uint32_t found;       /* where the last part that is shared stood */
 };
 
 /* ---- parts ----------------------------------------------------------------------------------- */
@@ -146,17 +149,29 @@ static void add_route(struct snapshot *s, struct part *p, const struct conf_rout
     }
 }
 
-static void add_routes_of(struct snapshot *s, struct part *p)
+/* The next route of the next part, with all its hosts. False: there is none. */
+static bool add_next_route(struct snapshot *s)
 {
-    const struct conf_route *routes = p->conf->routes.items;
-    const struct str *hosts = p->conf->hosts.items;
+    struct snapshot_build *build = s->build;
+    struct part *p;
+    const struct str *hosts;
+    const struct conf_route *route;
 
-    for (size_t i = 0; i < p->conf->routes.count; i++) {
-        for (size_t h = 0; h < p->conf->hosts.count; h++)
-            add_route(s, p, &routes[i], hosts[h]);
-        if (p->conf->hosts.count == 0)
-            add_route(s, p, &routes[i], STR(""));
+    while (build->next < s->part_count &&
+           build->next_route == s->parts[build->next]->conf->routes.count) {
+        build->next++;
+        build->next_route = 0;
     }
+    if (build->next == s->part_count)
+        return false;
+    p = s->parts[build->next];
+    route = (const struct conf_route *)p->conf->routes.items + build->next_route++;
+    hosts = p->conf->hosts.items;
+    for (size_t h = 0; h < p->conf->hosts.count; h++)
+        add_route(s, p, route, hosts[h]);
+    if (p->conf->hosts.count == 0)
+        add_route(s, p, route, STR(""));
+    return true;
 }
 
 /* ---- what the engine and the exchanges look at ------------------------------------------------ */
@@ -234,6 +249,7 @@ struct snapshot *snapshot_begin(enum build_role role, struct str path, struct re
     if (!s || !b)
         die("out of memory for a snapshot");
     arena_init(&s->arena, NULL);
+    link_init(&s->node);
     s->build = b;
     *b = (struct snapshot_build){
         .role = role, .region = r, .bundle = bundle, .previous = previous
@@ -244,11 +260,13 @@ struct snapshot *snapshot_begin(enum build_role role, struct str path, struct re
         /* A worker does not know the path; there is one configuration in a bundle. */
         CHECK(role != BUILD_MASTER && bundle_first(bundle, BUNDLE_CONFIG, &path, &text));
     }
-    s->config_hash = bundle_hash(bundle);
+    if (role == BUILD_MASTER) /* of the configuration's bytes: nothing else is in it yet */
+        s->config_hash = bundle_hash(bundle);
     b->tree = conf_tree_begin(
         path, role == BUILD_MASTER ? str_of(str_keep_z(&s->arena, text), text.len) : text, &b->env,
         &b->problems);
     b->router = router_builder_new();
+    b->found = UINT32_MAX; /* the first is looked for at the beginning */
     return s;
 }
 
@@ -358,21 +376,23 @@ static void read_consumer(struct snapshot *s)
 /* ---- services --------------------------------------------------------------------------------- */
 
 /* The same service in the snapshot before, or NULL. */
-static struct part *part_before(struct snapshot *s, uint32_t i, uint64_t hash)
+static struct part *part_before(struct snapshot *s, uint64_t hash)
 {
     const struct snapshot *before = s->build->previous;
+    uint32_t count = before ? before->part_count : 0, at = s->build->found;
     struct part *p = NULL;
     struct builder b;
 
-    if (!before || s->build->role != BUILD_WORKER) /* the master builds all: it writes the bundle */
+    if (s->build->role != BUILD_WORKER) /* the master builds all: it writes the bundle */
         return NULL;
-    if (i < before->part_count && before->parts[i]->hash == hash) /* mostly where it stood */
-        p = before->parts[i];
-    for (uint32_t n = 0; !p && n < before->part_count; n++)
-        if (before->parts[n]->hash == hash)
-            p = before->parts[n];
+    for (uint32_t n = 0; !p && n < count; n++) { /* mostly behind the one before */
+        at = at + 1 < count ? at + 1 : 0;
+        if (before->parts[at]->hash == hash)
+            p = before->parts[at];
+    }
     if (!p)
         return NULL;
+    s->build->found = at;
     b = builder_of(s, p, p->conf->name);
     return part_addresses_stand(&b, p) ? p : NULL;
 }
@@ -381,10 +401,10 @@ static void take_service(struct snapshot *s, uint32_t i)
 {
     uint64_t hash = conf_service_hash(s->build->file, i) + s->build->stores +
                     (s->consumers ? consumers_hash(s->consumers) : 0);
-    struct part *p = part_before(s, i, hash);
+    struct part *p = part_before(s, hash);
 
     if (p) {
-        part_hold(p);
+        part_enter(p);
         s->shared_count++;
     } else {
         p = build_part(s, i, hash);
@@ -421,7 +441,8 @@ static bool step_on(struct snapshot *s, uint64_t until_ns)
             take_service(s, b->next++);
             return false;
         }
-        conf_check_services(b->file);
+        if (b->role == BUILD_MASTER) /* a worker builds from bytes that have been checked */
+            conf_check_services(b->file);
         if (b->problems.errors > 0)
             return true;
         b->next = 0;
@@ -429,16 +450,16 @@ static bool step_on(struct snapshot *s, uint64_t until_ns)
         add_own_routes(s);
         return false;
     case BUILD_ROUTES:
-        if (b->next < s->part_count) {
-            add_routes_of(s, s->parts[b->next++]);
+        if (add_next_route(s))
             return false;
-        }
         if (b->problems.errors > 0)
             return true;
         b->phase = BUILD_ROUTER;
         return false;
     case BUILD_ROUTER:
-        s->router = router_builder_finish(b->router);
+        s->router = router_builder_finish_some(b->router, ROUTER_PIECE);
+        if (!s->router)
+            return false;
         b->router = NULL;
         set_engine(s);
         set_current(s);
@@ -485,7 +506,7 @@ void snapshot_seal(struct snapshot *s)
         return;
     if (b->file)
         conf_close(b->file);
-    conf_tree_free(b->tree);
+    conf_tree_leave(b->tree, s->bin);
     if (b->router)
         router_builder_free(b->router);
     conf_problems_free(&b->problems);
@@ -493,18 +514,25 @@ void snapshot_seal(struct snapshot *s)
     shared_close(b->shared);
     free(b);
     s->build = NULL;
-    malloc_trim(0); /* the tree was many times as large as what was made of it */
+}
+
+struct part *snapshot_take_part(struct snapshot *s)
+{
+    struct part *p = s->own;
+
+    if (s->part_count > 0)
+        return s->parts[--s->part_count];
+    s->own = NULL;
+    return p;
 }
 
 void snapshot_forget_routes(struct snapshot *s)
 {
-    for (uint32_t i = 0; i < s->part_count; i++)
-        part_release(s->parts[i]);
-    s->part_count = 0;
-    if (s->own)
-        part_release(s->own);
-    s->own = NULL;
-    consumers_release(s->consumers);
+    struct part *p;
+
+    while ((p = snapshot_take_part(s)))
+        (void)part_leave(p, s->bin);
+    consumers_release(s->consumers, s->bin);
     s->consumers = NULL;
     if (s->router)
         router_free(s->router);
@@ -518,6 +546,7 @@ void snapshot_free(struct snapshot *s)
         return;
     snapshot_seal(s);
     snapshot_forget_routes(s);
-    arena_free(&s->arena);
+    link_remove(&s->node);
+    arena_leave(&s->arena, s->bin);
     free(s);
 }

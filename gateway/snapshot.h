@@ -3,7 +3,8 @@
  * A snapshot is a router and parts (part.h). A part whose source did not change is shared with the snapshot
  * before.
  *
- * Building goes in slices, so that a living worker does it between two turns. One process, one thread.
+ * Building goes in slices, so that a living worker does it between two turns; and so does the end: a snapshot is taken
+ * apart part by part, and its memory goes into a bin that is emptied block by block. One process, one thread.
  */
 #ifndef GATEWAY_SNAPSHOT_H
 #define GATEWAY_SNAPSHOT_H
@@ -12,6 +13,7 @@
 #include <stdint.h>
 
 #include "conf/settings.h"
+#include "gateway/base/list.h"
 #include "gateway/bundle.h"
 #include "gateway/exchange/builder.h"
 #include "gateway/exchange/local.h"
@@ -29,8 +31,10 @@ struct snapshot {
     struct part **parts;
     uint32_t part_count;
     uint32_t shared_count; /* of them taken over from the snapshot before */
-    uint64_t config_hash;
+    uint64_t config_hash;  /* only the master's */
     uint64_t generation;
+    struct arena_bin *bin;        /* where its memory goes, and the build's; NULL: back at once */
+    struct link_node node;        /* among those that are being let go */
     struct snapshot_build *build; /* while it is being built, else NULL */
 };
 
@@ -50,6 +54,9 @@ void snapshot_log_problems(struct snapshot *s);
 void snapshot_seal(struct snapshot *s);
 /* For who serves no requests (the master, after the rehearsal): only the globals are kept. */
 void snapshot_forget_routes(struct snapshot *s);
+/* Take a part out, of one that has ended; the caller has its hold (part_leave). NULL: there is none any more. */
+struct part *snapshot_take_part(struct snapshot *s);
+/* Soon done for one that has no parts any more and a bin. NULL is allowed. */
 void snapshot_free(struct snapshot *s);
 
 #endif

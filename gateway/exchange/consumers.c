@@ -41,14 +41,14 @@ void consumers_hold(struct consumers *all)
     all->holders++;
 }
 
-void consumers_release(struct consumers *all)
+void consumers_release(struct consumers *all, struct arena_bin *bin)
 {
     if (!all)
         return;
     CHECK(all->holders > 0);
     if (--all->holders > 0)
         return;
-    arena_free(&all->arena);
+    arena_leave(&all->arena, bin);
     free(all);
 }
 

@@ -37,8 +37,8 @@ struct consumers;
 /* Empty, held once, with room for so many keys. hash: of its source; equal: the same consumers. */
 struct consumers *consumers_new(uint64_t hash, size_t keys);
 void consumers_hold(struct consumers *all);
-/* NULL is allowed. */
-void consumers_release(struct consumers *all);
+/* NULL is allowed. bin: where the memory of very many goes that nobody holds any more; NULL: back at once. */
+void consumers_release(struct consumers *all, struct arena_bin *bin);
 uint64_t consumers_hash(const struct consumers *all);
 /* Where conf_read_consumer is to put what consumers_add is given. */
 struct arena *consumers_arena(struct consumers *all);

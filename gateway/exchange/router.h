@@ -70,8 +70,11 @@ struct router_builder *router_builder_new(void);
 /* other    on ROUTER_CONFLICT the route that has the place; may be NULL */
 enum router_added router_builder_add(struct router_builder *b, const struct route_pattern *pattern,
                                      void *route, void **other) MUST_USE;
-/* The router; the builder is gone. Copies a few bytes per route: well below a millisecond for 10 000. */
+/* The router; the builder is gone. */
 struct router *router_builder_finish(struct router_builder *b) MUST_USE;
+/* The same in pieces of at most so many bytes, about 200 for a route. NULL: there is more, and nothing is to be added any
+ * more. */
+struct router *router_builder_finish_some(struct router_builder *b, size_t most) MUST_USE;
 void router_builder_free(struct router_builder *b);
 void router_free(struct router *r);
 /* Bytes of its block. */

@@ -1,6 +1,6 @@
 /* Routes -> the block of memory that is a router, one at a time.
  *
- * While it is made its parts are arrays that double; finishing copies them behind one another.
+ * While it is made its parts are arrays that double; finishing copies them behind one another, in pieces if need be.
  */
 #include <stdlib.h>
 
@@ -22,6 +22,8 @@ struct router_builder {
     uint32_t labels;
     bool has_hosts;
     struct arena scratch;
+    struct router *router; /* being copied to; NULL: not begun */
+    size_t copied;
 };
 
 /* Room for `more` items at the end; returns the first, which is not counted yet. */
@@ -161,6 +163,7 @@ struct router_builder *router_builder_new(void)
 
 void router_builder_free(struct router_builder *b)
 {
+    router_free(b->router);
     free(b->slots.at);
     free(b->variables.at);
     free(b->text.at);
@@ -354,36 +357,88 @@ static size_t lines_up(size_t size)
     return (size + ROUTER_LINE - 1) & ~(size_t)(ROUTER_LINE - 1);
 }
 
-static void *copy_to(char **at, const void *from, size_t size)
-{
-    void *place = *at;
+/* What is copied behind the head of the block, one after the other. */
+enum { SLOTS, VARIABLES, EDGES, TEXT, ARRAYS };
 
-    if (size)
-        memcpy(place, from, size);
-    *at += lines_up(size);
-    return place;
+struct array {
+    const void *from;
+    size_t size;
+};
+
+static void arrays_of(const struct router_builder *b, struct array *arrays)
+{
+    arrays[SLOTS] = (struct array){ b->slots.at, sizeof(union router_slot) * b->slots.count };
+    arrays[VARIABLES] =
+        (struct array){ b->variables.at, sizeof(struct router_variable) * b->variables.count };
+    arrays[EDGES] = (struct array){ b->edges, sizeof *b->edges * (b->edge_mask + 1) };
+    arrays[TEXT] = (struct array){ b->text.at, b->text.count };
+}
+
+static void begin_copy(struct router_builder *b, const struct array *arrays)
+{
+    const void *places[ARRAYS];
+    size_t size = lines_up(sizeof(struct router));
+    struct router *r;
+
+    for (int i = 0; i < ARRAYS; i++)
+        size += lines_up(arrays[i].size);
+    r = b->router = aligned_alloc(ROUTER_LINE, size);
+    if (!r)
+        die("out of memory for a router of %zu bytes", size);
+    size = lines_up(sizeof *r);
+    for (int i = 0; i < ARRAYS; i++) {
+        places[i] = (char *)r + size;
+        size += lines_up(arrays[i].size);
+    }
+    *r = (struct router){ .size = size,
+                          .slots = places[SLOTS],
+                          .variables = places[VARIABLES],
+                          .edges = places[EDGES],
+                          .text = places[TEXT],
+                          .edge_mask = b->edge_mask,
+                          .labels = b->labels,
+                          .has_hosts = b->has_hosts };
+}
+
+/* At most so many bytes more; true when all are there. */
+static bool copy_some(struct router_builder *b, const struct array *arrays, size_t most)
+{
+    char *to = (char *)b->router + lines_up(sizeof *b->router);
+    size_t skip = b->copied;
+
+    for (int i = 0; i < ARRAYS; i++) {
+        size_t left = arrays[i].size > skip ? arrays[i].size - skip : 0;
+        size_t now = left < most ? left : most;
+
+        if (now)
+            memcpy(to + skip, (const char *)arrays[i].from + skip, now);
+        b->copied += now;
+        if (now < left)
+            return false;
+        most -= now;
+        skip -= arrays[i].size - left;
+        to += lines_up(arrays[i].size);
+    }
+    return true;
+}
+
+struct router *router_builder_finish_some(struct router_builder *b, size_t most)
+{
+    struct array arrays[ARRAYS];
+    struct router *r;
+
+    arrays_of(b, arrays);
+    if (!b->router)
+        begin_copy(b, arrays);
+    if (!copy_some(b, arrays, most))
+        return NULL;
+    r = b->router;
+    b->router = NULL;
+    router_builder_free(b);
+    return r;
 }
 
 struct router *router_builder_finish(struct router_builder *b)
 {
-    size_t slots = sizeof(union router_slot) * b->slots.count;
-    size_t variables = sizeof(struct router_variable) * b->variables.count;
-    size_t edges = sizeof *b->edges * (b->edge_mask + 1);
-    size_t size = lines_up(sizeof(struct router)) + lines_up(slots) + lines_up(variables) +
-                  lines_up(edges) + lines_up(b->text.count);
-    struct router *r = aligned_alloc(ROUTER_LINE, size);
-    char *at = (char *)r;
-
-    if (!r)
-        die("out of memory for a router of %zu bytes", size);
-    *r = (struct router){
-        .size = size, .edge_mask = b->edge_mask, .labels = b->labels, .has_hosts = b->has_hosts
-    };
-    at += lines_up(sizeof *r);
-    r->slots = copy_to(&at, b->slots.at, slots);
-    r->variables = copy_to(&at, b->variables.at, variables);
-    r->edges = copy_to(&at, b->edges, edges);
-    r->text = copy_to(&at, b->text.at, b->text.count);
-    router_builder_free(b);
-    return r;
+    return router_builder_finish_some(b, SIZE_MAX);
 }

@@ -236,7 +236,7 @@ static void with_consumers(struct stage *s)
 
 static void consumers_end(struct stage *s)
 {
-    consumers_release((struct consumers *)(uintptr_t)s->builder.consumers);
+    consumers_release((struct consumers *)(uintptr_t)s->builder.consumers, NULL);
     stage_end(s);
 }
 
@@ -415,9 +415,9 @@ START_TEST(test_each_of_many_keys_is_found_as_its_own_and_no_other)
             ck_assert(str_equal(k->consumer->name, str_from(text)));
     }
     consumers_hold(all);
-    consumers_release(all);
-    consumers_release(all);
-    consumers_release(NULL);
+    consumers_release(all, NULL);
+    consumers_release(all, NULL);
+    consumers_release(NULL, NULL);
 }
 END_TEST
 
