@@ -403,6 +403,17 @@ void asking_init(struct asking *a)
     redis_question_init(&a->question, on_answer);
 }
 
+size_t asking_count(const struct asking *all, size_t count, enum redis_outcome outcome)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_uint_le(all[i].answers, 1);
+        n += all[i].answers && all[i].answer.outcome == outcome;
+    }
+    return n;
+}
+
 bool ask(struct worker_stage *w, struct asking *a, const struct redis_script *script,
          const char *key, const char *arg)
 {

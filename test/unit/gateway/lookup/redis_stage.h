@@ -85,6 +85,8 @@ void worker_of(struct worker_stage *w, const struct server *s);
 void worker_hurries(struct worker_stage *w);
 
 void asking_init(struct asking *a);
+/* How many have been answered so; none more than once. */
+size_t asking_count(const struct asking *all, size_t count, enum redis_outcome outcome);
 /* False: refused. */
 bool ask(struct worker_stage *w, struct asking *a, const struct redis_script *script,
          const char *key, const char *arg) MUST_USE;
