@@ -89,7 +89,7 @@ static void reject_head(struct session *s, enum head_result r, const char *why)
 }
 
 /* A complete head of `len` bytes lies at the front of the input. */
-static void begin(struct session *s, size_t len)
+static void begin(struct session *s, size_t len, const struct h1_lines *lines)
 {
     struct exchange *x = exchange_begin(s->local, &s->stream);
     struct str head = str_from_index(str_up_to(conn_input(s->conn), len), s->scan.skipped);
@@ -106,7 +106,7 @@ static void begin(struct session *s, size_t len)
     s->half_closed = s->conn->hung_up;
     fields_init(&x->req.fields, &x->arena, 20);
     client_address_set(x, s);
-    r = h1_request_parse(head, &x->req, &why);
+    r = h1_request_parse(head, lines, &x->req, &why);
     ok = r == HEAD_DONE && target_read(&x->req, &x->arena, &why);
     client_address_look_through(x, s);
     if (!ok) {
@@ -142,6 +142,7 @@ static void read_head(struct session *s)
 {
     struct conn *c = s->conn;
     struct str in = conn_input(c);
+    struct h1_lines lines;
     enum head_result r;
     size_t len;
 
@@ -158,10 +159,10 @@ static void read_head(struct session *s)
         s->state = SESSION_HEAD;
         s->head_due_ns = 0;
     }
-    r = h1_head_scan(in, &s->scan, &rules_of(s)->head, true, &len);
+    r = h1_head_scan(in, &s->scan, &rules_of(s)->head, true, &lines, &len);
     if (r == HEAD_DONE) {
         conn_expect_large(c, false);
-        begin(s, len);
+        begin(s, len, &lines);
         return;
     }
     if (r != HEAD_MORE) {

@@ -1,59 +1,35 @@
 /* The header fields of a message.
  *
- * Finding the number of a name: each known name has a signature of one byte, made of its length, its
- * first and its last letter at compile time. A name's signature is compared with all of them at once,
- * and only where it is equal the letters are. So a name may be added to known.list without a thought.
+ * Finding the number of a name: its length and its last two letters make its place in a table, which was made at
+ * compile time. There stands the only known name that it can be.
  */
 #include "gateway/http/fields.h"
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 #include "gateway/http/octets.h"
 
 #define FIRST_ROOM 24 /* of ten fields that came and five that we add, nobody grows */
-#define SIGNATURES 64
+#define PLACES     512
 
-_Static_assert(FIELD_KNOWN_COUNT <= SIGNATURES, "fields.present is one word");
+_Static_assert(FIELD_KNOWN_COUNT <= 64, "fields.present is one word");
 
-#define SIGNATURE(len, first, last)                                                                \
-    ((uint8_t)((unsigned)(len)*5u + ((unsigned)(first) | 0x20u) * 3u +                             \
-               ((unsigned)(last) | 0x20u) * 11u))
+/* Two known names with one place do not compile ("initialized field overwritten"): then try other factors. */
+#define PLACE(len, last_but_one, last)                                                             \
+    (((unsigned)(len) + 32u * ((unsigned)(last_but_one) | 0x20u) +                                 \
+      16u * ((unsigned)(last) | 0x20u)) %                                                          \
+     PLACES)
 
-static const struct str names[SIGNATURES] = {
-#define FIELD(number, text) [FIELD_##number] = STR_INIT(text),
+static const struct str names[FIELD_KNOWN_COUNT] = {
+#define FIELD(number, text, last_but_one, last) [FIELD_##number] = STR_INIT(text),
 #include "gateway/http/known.list"
 #undef FIELD
 };
 
-static const uint8_t signatures[SIGNATURES] = {
-#define FIELD(number, text)                                                                        \
-    [FIELD_##number] = SIGNATURE(sizeof(text) - 1, (text)[0], (text)[sizeof(text) - 2]),
+static const uint8_t places[PLACES] = {
+#define FIELD(number, text, last_but_one, last)                                                    \
+    [PLACE(sizeof(text) - 1, last_but_one, last)] = FIELD_##number,
 #include "gateway/http/known.list"
 #undef FIELD
 };
-
-/* Bit n: signatures[n] == wanted. */
-static uint64_t signatures_equal(uint8_t wanted)
-{
-    uint64_t found = 0;
-
-#ifdef __SSE2__
-    __m128i w = _mm_set1_epi8((char)wanted);
-
-#pragma GCC unroll 4
-    for (unsigned i = 0; i < (FIELD_KNOWN_COUNT + 15) / 16; i++) {
-        __m128i s = _mm_loadu_si128((const __m128i *)(const void *)(signatures + 16 * i));
-
-        found |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(s, w)) << (16 * i);
-    }
-#else
-    for (unsigned i = 0; i < FIELD_KNOWN_COUNT; i++)
-        found |= (uint64_t)(signatures[i] == wanted) << i;
-#endif
-    return found;
-}
 
 static uint64_t eight_folded(const char *p)
 {
@@ -92,18 +68,14 @@ static bool tokens_equal(const char *a, const char *b, size_t len)
 
 enum known_field field_known(struct str name)
 {
-    uint64_t found;
+    const char *end = name.at + name.len;
+    unsigned i;
 
-    if (name.len == 0)
+    if (UNLIKELY(name.len < 2)) /* no known name is as short, and here begins the reading of two */
         return FIELD_OTHER;
-    found = signatures_equal(
-        SIGNATURE(name.len, (unsigned char)name.at[0], (unsigned char)name.at[name.len - 1]));
-    for (; found; found &= found - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(found);
-
-        if (names[i].len == name.len && tokens_equal(names[i].at, name.at, name.len))
-            return (enum known_field)i;
-    }
+    i = places[PLACE(name.len, (unsigned char)end[-2], (unsigned char)end[-1])];
+    if (names[i].len == name.len && tokens_equal(names[i].at, name.at, name.len))
+        return (enum known_field)i;
     return FIELD_OTHER;
 }
 

@@ -15,7 +15,7 @@
 
 enum known_field {
     FIELD_OTHER = 0,
-#define FIELD(name, text) FIELD_##name,
+#define FIELD(name, text, last_but_one, last) FIELD_##name,
 #include "gateway/http/known.list"
 #undef FIELD
     FIELD_KNOWN_COUNT

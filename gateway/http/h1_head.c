@@ -31,11 +31,11 @@ static bool is_line_end(const char *stop, const char *end)
 
 /* --- looking for the end ----------------------------------------------------------------------- */
 
-/* Can `line`, unfinished, still become a request line? Only its method is looked at: what follows is
- * bounded by the limits, and read when the line is complete. */
-static bool may_become_request(struct str line)
+/* Can `line`, unfinished, still become a request line? Only its method is looked at, of which `known` octets are
+ * known to be letters: what follows is bounded by the limits, and read when the line is complete. */
+static inline bool may_become_request(struct str line, size_t known)
 {
-    for (size_t i = 0; i < line.len && i <= METHOD_MAX; i++) {
+    for (size_t i = known; i < line.len && i <= METHOD_MAX; i++) {
         if (line.at[i] == ' ')
             return i > 0;
         if (!octet_is(line.at[i], OCTET_TOKEN))
@@ -50,15 +50,16 @@ static bool may_become_response(struct str line)
 }
 
 /* Is `line`, complete, worth waiting for the fields behind it? HTTP/0.9 and other talk is not. */
-static bool looks_like_first_line(struct str line, bool is_request)
+static inline bool looks_like_first_line(struct str line, bool is_request, size_t known)
 {
     if (!is_request)
-        return str_starts(line, STR("HTTP/"));
+        return line.len >= 5 && memcmp(line.at, "HTTP/", 5) == 0;
     return line.len > 9 && memcmp(line.at + line.len - 9, " HTTP/", 6) == 0 &&
-           may_become_request(line);
+           may_become_request(line, known);
 }
 
-static enum head_result check_line_length(size_t len, bool is_first, const struct h1_limits *limits)
+static inline enum head_result check_line_length(size_t len, bool is_first,
+                                                 const struct h1_limits *limits)
 {
     if (is_first)
         return len > limits->first_line ? HEAD_LINE_TOO_LONG : HEAD_DONE;
@@ -74,7 +75,7 @@ static enum head_result unfinished(struct str text, const struct h1_scan *scan,
 
     if (r != HEAD_DONE)
         return r;
-    if (scan->lines == 0 && !(is_request ? may_become_request(line) : may_become_response(line)))
+    if (scan->lines == 0 && !(is_request ? may_become_request(line, 0) : may_become_response(line)))
         return HEAD_BAD;
     if (scan->lines > 0 && text.len - scan->fields_at > limits->total)
         return HEAD_TOO_LARGE;
@@ -88,72 +89,94 @@ static bool may_skip_empty_line(const struct h1_scan *scan, bool is_request)
     return is_request && scan->lines == 0 && scan->skipped == 0;
 }
 
-/* A line is complete: is it one that the head may have? */
-static enum head_result check_line(struct str line, struct h1_scan *scan,
-                                   const struct h1_limits *limits, bool is_request)
+/* A line is complete: is it one that the head may have? Its first `known` octets are letters, digits or '-'. */
+static inline enum head_result check_line(struct str line, size_t known, struct h1_scan *scan,
+                                          const struct h1_limits *limits, bool is_request)
 {
     enum head_result r = check_line_length(line.len, scan->lines == 0, limits);
 
-    if (r != HEAD_DONE)
+    if (UNLIKELY(r != HEAD_DONE))
         return r;
     if (scan->lines == 0) {
-        scan->fields_at = scan->seen;
-        return looks_like_first_line(line, is_request) ? HEAD_DONE : HEAD_BAD;
+        scan->fields_at = scan->line + (uint32_t)line.len + 2;
+        return looks_like_first_line(line, is_request, known) ? HEAD_DONE : HEAD_BAD;
     }
     return scan->lines > limits->count ? HEAD_TOO_LARGE : HEAD_DONE;
 }
 
-enum head_result h1_head_scan(struct str text, struct h1_scan *scan, const struct h1_limits *limits,
-                              bool is_request, size_t *len)
+/* `lines` holds what was found so far, if all of it was found by this call. */
+static inline void keep_line(struct h1_lines *lines, size_t rare, size_t stop)
 {
-    const char *end = text.at + text.len, *line = text.at + scan->line, *stop;
-    struct octets_cursor cursor = octets_cursor_at(text.at + scan->seen, end);
+    if (LIKELY(lines->count < H1_LINES_KEPT)) {
+        lines->at[lines->count].rare = (uint32_t)rare;
+        lines->at[lines->count].stop = (uint32_t)stop;
+        lines->count++;
+    }
+}
+
+enum head_result h1_head_scan(struct str text, struct h1_scan *scan, const struct h1_limits *limits,
+                              bool is_request, struct h1_lines *lines, size_t *len)
+{
+    const char *end = text.at + text.len, *line = text.at + scan->line;
+    const char *rare = text.at + scan->seen, *stop;
+    struct octets_cursor cursor = octets_cursor_at(rare, end);
+    bool in_pieces = scan->seen > 0;
     enum head_result r;
 
     CHECK(scan->seen <= text.len);
+    lines->count = 0;
     for (;;) {
+        rare = octets_next_rare(&cursor, rare);
         /* Obsolete folding: RFC 9112 5.2 lets us refuse it, and one parser's fold is another's field. */
-        if (scan->lines > 0 && line < end && is_ows(*line))
+        if (UNLIKELY(rare == line) && scan->lines > 0 && line < end && is_ows(*line))
             return HEAD_BAD;
-        stop = octets_next_control(&cursor);
+        stop = octets_next_control(&cursor, rare);
         if (UNLIKELY(end - stop < 2 && (stop == end || *stop == '\r'))) {
             scan->seen = (uint32_t)(stop - text.at);
             return unfinished(text, scan, limits, is_request, scan->seen);
         }
-        if (!is_line_end(stop, end))
+        if (UNLIKELY(!is_line_end(stop, end)))
             return HEAD_BAD;
-        octets_pass_control(&cursor); /* the LF */
-        scan->seen = (uint32_t)(stop + 2 - text.at);
-        scan->line = scan->seen;
-        if (stop == line) {
+        if (UNLIKELY(stop == line)) {
             if (scan->lines > 0)
                 break;
             if (!may_skip_empty_line(scan, is_request))
                 return HEAD_BAD;
-            scan->skipped = scan->seen;
+            scan->skipped = (uint32_t)(stop + 2 - text.at);
+            in_pieces = true;
         } else {
-            r = check_line(str_between(line, stop), scan, limits, is_request);
-            if (r != HEAD_DONE)
+            r = check_line(str_between(line, stop), in_pieces ? 0 : (size_t)(rare - line), scan,
+                           limits, is_request);
+            if (UNLIKELY(r != HEAD_DONE))
                 return r;
             scan->lines++;
+            if (LIKELY(!in_pieces))
+                keep_line(lines, (size_t)(rare - text.at), (size_t)(stop - text.at));
         }
-        line = stop + 2;
+        rare = line = stop + 2;
+        scan->line = (uint32_t)(line - text.at);
     }
+    scan->seen = (uint32_t)(stop + 2 - text.at);
     if (scan->seen - scan->fields_at > limits->total)
         return HEAD_TOO_LARGE;
+    lines->len = scan->seen;
     *len = scan->seen;
     return HEAD_DONE;
 }
 
 /* --- fields ------------------------------------------------------------------------------------ */
 
-/* A line that ends at `stop`, or should. *rare is set if its name has other characters than letters, digits, '-'. */
-static inline bool split_field(const char *line, const char *stop, const char *end,
-                               struct field *field, bool *rare, const char **why)
+/* A line that ends at `stop`, or should; `common`: an octet up to which its name has letters, digits and '-' only.
+ * *rare is set if the name has others, too. */
+static inline bool split_field(const char *line, const char *common, const char *stop,
+                               const char *end, struct field *field, bool *rare, const char **why)
 {
-    const char *common = octets_skip_name(line, end);
-    const char *colon = octets_token_end_from(common, end), *value, *last = stop;
+    const char *colon = common, *value, *last = stop;
 
+    if (UNLIKELY(colon == end || *colon != ':')) {
+        colon = octets_token_end_from(common, end);
+        *rare |= common != colon;
+    }
     if (UNLIKELY(colon == line || colon == end || *colon != ':')) {
         *why = colon < end && is_ows(*colon) ? "space in or before a field name" : "bad field name";
         return false;
@@ -162,12 +185,11 @@ static inline bool split_field(const char *line, const char *stop, const char *e
         *why = why_not_line_end(stop, end);
         return false;
     }
-    value = colon + 1;
-    while (value < stop && is_ows(*value))
+    value = colon + 1; /* no OWS stands at `stop`: each loop ends there at the latest */
+    while (is_ows(*value))
         value++;
-    while (last > value && is_ows(last[-1]))
+    while (is_ows(last[-1]) && last > value)
         last--;
-    *rare |= common != colon;
     field->name = str_between(line, colon);
     field->value = str_between(value, last);
     return true;
@@ -178,29 +200,49 @@ const char *h1_field_read(const char *line, const char *end, struct field *field
     const char *stop = octets_find_control(line, end);
     bool rare = false;
 
-    return split_field(line, stop, end, field, &rare, why) ? stop + 2 : NULL;
+    return split_field(line, octets_skip_name(line, end), stop, end, field, &rare, why) ? stop + 2
+                                                                                        : NULL;
 }
 
-/* All lines from `p` to the empty one, which must be the end of the head. */
-static bool read_fields(const char *p, const char *end, struct fields *f, const char **why)
+/* The line of a field, split, counts among the others. */
+static inline void take_field(struct fields *f, struct field *field)
 {
-    struct octets_cursor cursor = octets_cursor_at(p, end);
-    const char *stop;
-    bool rare = false;
+    field->known = field_known(field->name);
+    field->ours = false;
+    f->present |= (uint64_t)1 << field->known;
+    f->count++;
+}
 
-    while ((stop = octets_next_control(&cursor)) != p || !is_line_end(p, end)) {
+/* All lines from `p` to the empty one, which must be the end of the head. The first line of `lines` is the one
+ * before `p`. */
+static bool read_fields(const char *p, struct str head, const struct h1_lines *lines,
+                        struct fields *f, const char **why)
+{
+    const char *end = head.at + head.len, *rare, *stop;
+    struct octets_cursor cursor;
+    bool rare_names = false;
+
+    for (uint32_t i = 1; lines && i < lines->count; i++) {
         struct field *field = fields_place(f);
 
-        if (!split_field(p, stop, end, field, &rare, why))
+        stop = head.at + lines->at[i].stop;
+        if (!split_field(p, head.at + lines->at[i].rare, stop, end, field, &rare_names, why))
             return false;
-        octets_pass_control(&cursor); /* the LF */
-        field->known = field_known(field->name);
-        field->ours = false;
-        f->present |= (uint64_t)1 << field->known;
-        f->count++;
+        take_field(f, field);
         p = stop + 2;
     }
-    f->rare_names |= rare;
+    cursor = octets_cursor_at(p, end);
+    while (UNLIKELY(!is_line_end(p, end))) {
+        struct field *field = fields_place(f);
+
+        rare = octets_next_rare(&cursor, p);
+        stop = octets_next_control(&cursor, rare);
+        if (!split_field(p, rare, stop, end, field, &rare_names, why))
+            return false;
+        take_field(f, field);
+        p = stop + 2;
+    }
+    f->rare_names |= rare_names;
     *why = "bytes behind the head";
     return p + 2 == end;
 }
@@ -371,15 +413,14 @@ static enum head_result read_version(const char *p, uint8_t *version)
 }
 
 /* method SP target SP HTTP-version CRLF; *next: the line after it. */
-static enum head_result read_request_line(struct str head, struct request *req, const char **next,
-                                          const char **why)
+static enum head_result read_request_line(struct str head, const struct h1_lines *lines,
+                                          struct request *req, const char **next, const char **why)
 {
     const char *end = head.at + head.len;
-    const char *p = head.at, *target;
+    const char *p = head.at + (lines && lines->count ? lines->at[0].rare : 0), *target;
     enum head_result r;
 
-    while (p < end && octet_is(*p, OCTET_TOKEN))
-        p++;
+    p = octets_token_end_from(p, end);
     *why = "bad method";
     if (p == head.at || p - head.at > METHOD_MAX || p == end || *p != ' ')
         return HEAD_BAD;
@@ -402,8 +443,8 @@ static enum head_result read_request_line(struct str head, struct request *req, 
 }
 
 /* HTTP-version SP status-code [SP reason] CRLF. The space behind the status is left out by many. */
-static enum head_result read_status_line(struct str head, struct response *resp, const char **next,
-                                         const char **why)
+static enum head_result read_status_line(struct str head, const struct h1_lines *lines,
+                                         struct response *resp, const char **next, const char **why)
 {
     const char *end = head.at + head.len;
     const char *p = head.at, *stop;
@@ -415,7 +456,8 @@ static enum head_result read_status_line(struct str head, struct response *resp,
     r = read_version(p, &resp->version);
     if (r != HEAD_DONE)
         return r;
-    if (p[8] != ' ' || !octets_are(str_of(p + 9, 3), OCTET_DIGIT) || p[9] < '1' || p[9] > '5')
+    if (p[8] != ' ' || p[9] < '1' || p[9] > '5' || !octet_is(p[10], OCTET_DIGIT) ||
+        !octet_is(p[11], OCTET_DIGIT))
         return HEAD_BAD;
     resp->status = (uint16_t)((p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0'));
     p += 12;
@@ -423,7 +465,7 @@ static enum head_result read_status_line(struct str head, struct response *resp,
         p++;
     else if (*p != '\r')
         return HEAD_BAD;
-    stop = octets_find_control(p, end);
+    stop = lines && lines->count ? head.at + lines->at[0].stop : octets_find_control(p, end);
     if (!is_line_end(stop, end))
         return HEAD_BAD;
     resp->reason = str_between(p, stop);
@@ -445,14 +487,17 @@ static void read_expectation(struct request *req)
     req->expect_unknown = expects && !known;
 }
 
-enum head_result h1_request_parse(struct str head, struct request *req, const char **why)
+enum head_result h1_request_parse(struct str head, const struct h1_lines *lines,
+                                  struct request *req, const char **why)
 {
     const char *next;
-    enum head_result r = read_request_line(head, req, &next, why);
+    enum head_result r;
 
+    CHECK(!lines || lines->count == 0 || lines->len == head.len);
+    r = read_request_line(head, lines, req, &next, why);
     if (r != HEAD_DONE)
         return r;
-    if (!read_fields(next, head.at + head.len, &req->fields, why))
+    if (!read_fields(next, head, lines, &req->fields, why))
         return HEAD_BAD;
     r = read_framing(&req->fields, req->version, &req->body, &req->content_length, why);
     if (r != HEAD_DONE)
@@ -487,15 +532,17 @@ static enum head_result settle_body(struct response *resp, enum method asked, co
     return HEAD_DONE;
 }
 
-enum head_result h1_response_parse(struct str head, enum method asked, struct response *resp,
-                                   const char **why)
+enum head_result h1_response_parse(struct str head, const struct h1_lines *lines, enum method asked,
+                                   struct response *resp, const char **why)
 {
     const char *next;
-    enum head_result r = read_status_line(head, resp, &next, why);
+    enum head_result r;
 
+    CHECK(!lines || lines->count == 0 || lines->len == head.len);
+    r = read_status_line(head, lines, resp, &next, why);
     if (r != HEAD_DONE)
         return r;
-    if (!read_fields(next, head.at + head.len, &resp->fields, why))
+    if (!read_fields(next, head, lines, &resp->fields, why))
         return HEAD_BAD;
     r = read_framing(&resp->fields, resp->version, &resp->body, &resp->content_length, why);
     if (r != HEAD_DONE)

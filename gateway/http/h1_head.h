@@ -41,15 +41,29 @@ struct h1_scan {
         skipped; /* empty lines before the first (RFC 9112 2.2: at most one CRLF), to be dropped */
 };
 
+#define H1_LINES_KEPT 24
+
+/* The lines of a head that arrived in one piece, so that reading it need not look for them again. Lives from
+ * h1_head_scan to h1_*_parse, on the stack. */
+struct h1_lines {
+    uint32_t len;   /* of the head that they are of */
+    uint32_t count; /* of its first lines; there may be more */
+    struct {
+        uint32_t rare,
+            stop; /* where in it are the first octet that is no letter, digit or '-'; and the CR */
+    } at[H1_LINES_KEPT];
+};
+
 /* Look for the end of a head.
  *
  * text     what has arrived so far, from the first byte of the head
  * scan     zeroed before the first call; remembers how far earlier calls came
  * is_request  the first line must be able to become a request line (else a status line)
+ * lines    HEAD_DONE: for h1_*_parse, which is told of the same head
  * len      HEAD_DONE: bytes of the head, the empty line and scan->skipped included
  */
 enum head_result h1_head_scan(struct str text, struct h1_scan *scan, const struct h1_limits *limits,
-                              bool is_request, size_t *len) MUST_USE;
+                              bool is_request, struct h1_lines *lines, size_t *len) MUST_USE;
 
 /* Read one field line: "name: value" and its CRLF. (RFC 9112 section 5)
  *
@@ -63,20 +77,23 @@ const char *h1_field_read(const char *line, const char *end, struct field *field
 /* Read a complete head of a request (as h1_head_scan found it, without `skipped`).
  *
  * head     must live as long as *req: all strings point into it
+ * lines    of this head (or of what it is a copy of); NULL: they are looked for
  * req      req->fields must have been initialised (arena); everything else is filled: method, target (form
  *          checked; path, query and host are filled by target.h), body kind and length, keep_alive, expect
  * why      on a result other than HEAD_DONE: one short stable phrase for logs ("bare LF", "two lengths")
  */
-enum head_result h1_request_parse(struct str head, struct request *req, const char **why) MUST_USE;
+enum head_result h1_request_parse(struct str head, const struct h1_lines *lines,
+                                  struct request *req, const char **why) MUST_USE;
 
 /* Read a complete head of an answer.
  *
+ * lines    as above
  * asked    the method of the request it answers: decides about the body (RFC 9112 6.3)
  * resp     resp->fields must have been initialised. resp->body says how the end of the body is known; of an answer
  *          to HEAD, or 304, how it would be (to be said again to the client), while none follows: ask
  *          response_has_body. 101, and 2xx to CONNECT: BODY_RAW.
  */
-enum head_result h1_response_parse(struct str head, enum method asked, struct response *resp,
-                                   const char **why) MUST_USE;
+enum head_result h1_response_parse(struct str head, const struct h1_lines *lines, enum method asked,
+                                   struct response *resp, const char **why) MUST_USE;
 
 #endif

@@ -84,13 +84,20 @@ static inline __m128i octets_alnum16(__m128i c)
     return _mm_or_si128(octets_between16(folded, 'a', 25), octets_between16(c, '0', 9));
 }
 
+/* Bit n: the octet p[n] is a letter, a digit or '-'. */
+static inline unsigned octets_common16(const char *p)
+{
+    __m128i c = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i dash = _mm_cmpeq_epi8(c, _mm_set1_epi8('-'));
+
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(octets_alnum16(c), dash));
+}
+
 /* Past letters, digits and '-', sixteen at a time: where a name may end, or have one of the rarer characters. */
 static inline const char *octets_skip_name(const char *p, const char *end)
 {
     for (; end - p >= 16; p += 16) {
-        __m128i c = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i dash = _mm_cmpeq_epi8(c, _mm_set1_epi8('-'));
-        unsigned in = (unsigned)_mm_movemask_epi8(_mm_or_si128(octets_alnum16(c), dash));
+        unsigned in = octets_common16(p);
 
         if (in != 0xffff)
             return p + __builtin_ctz(~in);
@@ -129,69 +136,91 @@ static inline const char *octets_skip_target(const char *p, const char *end)
 }
 #endif
 
-/* Looking for one control after another in a text: sixty-four octets are looked at together, and what was found
- * in them beyond the first is remembered. */
-struct octets_cursor {
-    const char *base;  /* of what was looked at last */
-    const char *block; /* the first octet not looked at */
-    const char *begin, *end;
-    uint64_t found; /* bit n: base[n] is a control */
+/* What up to sixty-four octets are; bit n is about the n-th. */
+struct octets_block {
+    uint64_t
+        controls; /* may not stand in a field value: a line ends there, and it had better be a CR */
+    uint64_t rare; /* no letter, digit or '-': a name ends there, or has one of its rarer octets */
 };
 
-uint64_t octets_controls_tail(const char *p, size_t len);
-
+/* Of sixty-four octets. Every way gives the same. */
+struct octets_block octets_look(const char *p);
+struct octets_block octets_look_plain(const char *p, size_t len);
 #ifdef __SSE2__
-static inline uint64_t octets_controls64(const char *p)
-{
-    return (uint64_t)octets_controls16(p) | (uint64_t)octets_controls16(p + 16) << 16 |
-           (uint64_t)octets_controls16(p + 32) << 32 | (uint64_t)octets_controls16(p + 48) << 48;
-}
-#else
-static inline uint64_t octets_controls64(const char *p)
-{
-    return octets_controls_tail(p, 64);
-}
+struct octets_block octets_look_sse2(const char *p);
 #endif
+/* Of fewer. */
+struct octets_block octets_look_short(const char *p, size_t len);
+
+/* Going through a text from left to right: sixty-four octets are looked at together, once, and what they are is
+ * remembered. */
+struct octets_cursor {
+    const char *at, *next; /* the octets looked at last: [at, next) */
+    const char *begin, *end;
+    struct octets_block block; /* of them */
+};
 
 static inline struct octets_cursor octets_cursor_at(const char *p, const char *end)
 {
-    return (struct octets_cursor){ .begin = p, .block = p, .end = end };
+    return (struct octets_cursor){ .at = p, .next = p, .begin = p, .end = end };
 }
 
-/* The next control, or end. Inlined always, so that the cursor lives in registers. */
-__attribute__((always_inline)) static inline const char *
-octets_next_control(struct octets_cursor *c)
+/* Looks at the octets behind those looked at last; false: there are none. */
+static inline bool octets_look_on(struct octets_cursor *c)
 {
-    const char *at;
+    size_t left = (size_t)(c->end - c->next);
 
-    while (c->found == 0) {
-        size_t left = (size_t)(c->end - c->block);
-
-        if (left == 0)
-            return c->end;
-        c->base = c->block;
-        if (LIKELY(left >= 64)) {
-            c->found = octets_controls64(c->block);
-            c->block += 64;
-        } else {
-            /* the last sixty-four again, but for those that were looked at; if there are as many */
-            c->found = c->end - c->begin >= 64 ? octets_controls64(c->end - 64) >> (64 - left)
-                                               : octets_controls_tail(c->block, left);
-            c->block = c->end;
-        }
+    if (left == 0)
+        return false;
+    c->at = c->next;
+    if (LIKELY(left >= 64)) {
+        c->block = octets_look(c->at);
+        c->next += 64;
+        return true;
     }
-    at = c->base + __builtin_ctzll(c->found);
-    c->found &= c->found - 1;
-    return at;
+    if (c->end - c->begin >= 64) { /* the last sixty-four, but for those that were looked at */
+        c->block = octets_look(c->end - 64);
+        c->block.controls >>= 64 - left;
+        c->block.rare >>= 64 - left;
+    } else {
+        c->block = octets_look_short(c->at, left);
+    }
+    c->next = c->end;
+    return true;
 }
 
-/* The next control is known (the LF behind a CR): step over it. */
-__attribute__((always_inline)) static inline void octets_pass_control(struct octets_cursor *c)
+/* The first control, or rare octet, that is not before `p`; or end. `p` is not before where the cursor stands, and
+ * each answer, and the octet behind it, may be the next `p`. Inlined always: so the cursor lives in registers. */
+__attribute__((always_inline)) static inline const char *
+octets_next_control(struct octets_cursor *c, const char *p)
 {
-    if (LIKELY(c->found))
-        c->found &= c->found - 1;
-    else
-        (void)octets_next_control(c);
+    for (;;) {
+        if (LIKELY(p < c->next)) {
+            uint64_t found = c->block.controls >> (p - c->at);
+
+            if (LIKELY(found))
+                return p + __builtin_ctzll(found);
+            p = c->next;
+        }
+        if (!octets_look_on(c))
+            return c->end;
+    }
+}
+
+__attribute__((always_inline)) static inline const char *octets_next_rare(struct octets_cursor *c,
+                                                                          const char *p)
+{
+    for (;;) {
+        if (LIKELY(p < c->next)) {
+            uint64_t found = c->block.rare >> (p - c->at);
+
+            if (LIKELY(found))
+                return p + __builtin_ctzll(found);
+            p = c->next;
+        }
+        if (!octets_look_on(c))
+            return c->end;
+    }
 }
 
 /* The first octet of [p, end) that is no part of a token, or of a target; or end. */

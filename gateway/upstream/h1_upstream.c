@@ -132,10 +132,11 @@ static bool read_head(struct link *l, struct call *c)
     for (;;) {
         struct str in = conn_input(l->conn);
         const char *why = NULL;
+        struct h1_lines lines;
         struct str head;
         size_t len;
 
-        switch (in.len ? h1_head_scan(in, &l->scan, &limits, false, &len) : HEAD_MORE) {
+        switch (in.len ? h1_head_scan(in, &l->scan, &limits, false, &lines, &len) : HEAD_MORE) {
         case HEAD_DONE:
             break;
         case HEAD_MORE:
@@ -155,7 +156,7 @@ static bool read_head(struct link *l, struct call *c)
         head = str_keep(c->arena, str_from_index(str_up_to(in, len), l->scan.skipped));
         fields_init(&c->resp.fields, c->arena, 16);
         conn_consume(l->conn, len);
-        if (h1_response_parse(head, c->req->method, &c->resp, &why) != HEAD_DONE) {
+        if (h1_response_parse(head, &lines, c->req->method, &c->resp, &why) != HEAD_DONE) {
             l->head_seen = true;
             break_link(l, REASON_UPSTREAM_BAD_RESPONSE);
             return false;

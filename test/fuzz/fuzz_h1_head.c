@@ -25,13 +25,15 @@ static void scans_agree(struct str text)
     const char *end = text.at + text.len;
     const char *plain = octets_find_control_plain(text.at, end);
     struct octets_cursor cursor = octets_cursor_at(text.at, end);
+    const char *p = text.at;
 
     CHECK(octets_find_control(text.at, end) == plain);
     CHECK(octets_find_control_long(text.at, end) == plain);
     for (;; plain = octets_find_control_plain(plain + 1, end)) {
-        CHECK(octets_next_control(&cursor) == plain);
+        CHECK(octets_next_control(&cursor, p) == plain);
         if (plain == end)
             break;
+        p = plain + 1;
     }
 }
 
@@ -39,10 +41,11 @@ static enum head_result scan_in_pieces(struct str text, size_t piece, bool is_re
                                        struct h1_scan *scan)
 {
     enum head_result r = HEAD_MORE;
+    struct h1_lines lines;
 
     *scan = (struct h1_scan){ 0 };
     for (size_t n = 0; r == HEAD_MORE; n += piece) {
-        r = h1_head_scan(str_up_to(text, n), scan, &limits, is_request, head);
+        r = h1_head_scan(str_up_to(text, n), scan, &limits, is_request, &lines, head);
         if (n >= text.len)
             break;
     }
@@ -68,6 +71,15 @@ static void fields_lie_in(const struct fields *f, struct str head)
         CHECK(octets_are(f->at[i].name, OCTET_TOKEN));
         CHECK(f->at[i].known == field_known(f->at[i].name));
     }
+}
+
+/* However its lines were found, a head is the same. */
+static void are_same(const struct fields *a, const struct fields *b)
+{
+    CHECK(a->count == b->count && a->present == b->present && a->rare_names == b->rare_names);
+    for (uint32_t i = 0; i < a->count; i++)
+        CHECK(a->at[i].name.at == b->at[i].name.at && a->at[i].name.len == b->at[i].name.len &&
+              a->at[i].value.at == b->at[i].value.at && a->at[i].value.len == b->at[i].value.len);
 }
 
 /* The same fields in the same order, but for those that the writer makes itself. */
@@ -98,9 +110,10 @@ static const struct h1_limits wide = {
 static struct str rescan(struct str text, bool is_request)
 {
     struct h1_scan scan = { 0 };
+    struct h1_lines lines;
     size_t head;
 
-    CHECK(h1_head_scan(text, &scan, &wide, is_request, &head) == HEAD_DONE);
+    CHECK(h1_head_scan(text, &scan, &wide, is_request, &lines, &head) == HEAD_DONE);
     CHECK(head == text.len && scan.skipped == 0);
     return text;
 }
@@ -120,20 +133,23 @@ static void forward_request(struct request *req, struct arena *arena)
     text = str_of(to, h1_write_request(to, req, hop_connection(&req->fields, false)));
     CHECK(text.len <= h1_request_size(req));
     fields_init(&again.fields, arena, 0);
-    CHECK(h1_request_parse(rescan(text, true), &again, &why) == HEAD_DONE);
+    CHECK(h1_request_parse(rescan(text, true), NULL, &again, &why) == HEAD_DONE);
     CHECK(str_equal(again.method_text, req->method_text) && str_equal(again.target, req->target));
     CHECK(again.body == req->body && again.content_length == req->content_length);
     fields_equal(&req->fields, &again.fields);
 }
 
-static void read_request(struct str head, struct arena *arena)
+static void read_request(struct str head, const struct h1_lines *lines, struct arena *arena)
 {
-    struct request req = { .scheme = STR("http") };
-    const char *why = NULL;
+    struct request req = { .scheme = STR("http") }, same = { 0 };
+    const char *why = NULL, *same_why = NULL;
     enum head_result r;
 
     fields_init(&req.fields, arena, 0);
-    r = h1_request_parse(head, &req, &why);
+    fields_init(&same.fields, arena, 0);
+    r = h1_request_parse(head, NULL, &req, &why);
+    CHECK(h1_request_parse(head, lines, &same, &same_why) == r && why == same_why);
+    are_same(&req.fields, &same.fields);
     CHECK((r == HEAD_DONE) == (why == NULL));
     CHECK(r != HEAD_MORE && r != HEAD_TOO_LARGE && r != HEAD_LINE_TOO_LONG);
     if (r != HEAD_DONE)
@@ -147,16 +163,22 @@ static void read_request(struct str head, struct arena *arena)
         forward_request(&req, arena);
 }
 
-static void read_answer(struct str head, enum method asked, struct arena *arena)
+static void read_answer(struct str head, const struct h1_lines *lines, enum method asked,
+                        struct arena *arena)
 {
-    struct response resp = { 0 }, again = { 0 };
-    const char *why = NULL;
+    struct response resp = { 0 }, again = { 0 }, same = { 0 };
+    const char *why = NULL, *same_why = NULL;
+    enum head_result r;
     struct str text;
     char *to;
 
     fields_init(&resp.fields, arena, 0);
     fields_init(&again.fields, arena, 0);
-    if (h1_response_parse(head, asked, &resp, &why) != HEAD_DONE) {
+    fields_init(&same.fields, arena, 0);
+    r = h1_response_parse(head, NULL, asked, &resp, &why);
+    CHECK(h1_response_parse(head, lines, asked, &same, &same_why) == r && why == same_why);
+    are_same(&resp.fields, &same.fields);
+    if (r != HEAD_DONE) {
         CHECK(why);
         return;
     }
@@ -166,7 +188,7 @@ static void read_answer(struct str head, enum method asked, struct arena *arena)
     to = arena_take_bytes(arena, h1_response_size(&resp));
     text = str_of(to, h1_write_response(to, &resp, STR("")));
     CHECK(text.len <= h1_response_size(&resp));
-    CHECK(h1_response_parse(rescan(text, false), asked, &again, &why) == HEAD_DONE);
+    CHECK(h1_response_parse(rescan(text, false), NULL, asked, &again, &why) == HEAD_DONE);
     CHECK(again.status == resp.status && again.body == resp.body);
     CHECK(again.content_length == resp.content_length);
     fields_equal(&resp.fields, &again.fields);
@@ -176,6 +198,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct str text;
     struct h1_scan scan, pieces;
+    struct h1_lines lines;
     struct arena arena;
     size_t head = 0, head_in_pieces = 0;
     bool is_request;
@@ -187,7 +210,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     text = str_of((const char *)data + 1, len - 1);
     scans_agree(text);
     scan = (struct h1_scan){ 0 };
-    r = h1_head_scan(text, &scan, &limits, is_request, &head);
+    r = h1_head_scan(text, &scan, &limits, is_request, &lines, &head);
     in_pieces = scan_in_pieces(text, 1 + (data[0] >> 4), is_request, &head_in_pieces, &pieces);
     /* Of two faults the pieces may show another one first; that there is one they all show. */
     CHECK(r == in_pieces || (is_refusal(r) && is_refusal(in_pieces)));
@@ -197,9 +220,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     arena_init(&arena, NULL);
     text = str_of(text.at + scan.skipped, head - scan.skipped);
     if (is_request)
-        read_request(text, &arena);
+        read_request(text, &lines, &arena);
     else
-        read_answer(text, (enum method)((data[0] >> 1) % METHOD_COUNT), &arena);
+        read_answer(text, &lines, (enum method)((data[0] >> 1) % METHOD_COUNT), &arena);
     arena_free(&arena);
     return 0;
 }

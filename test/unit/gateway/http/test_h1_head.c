@@ -1,5 +1,6 @@
 /* Heads of HTTP/1.1: what is read, what is refused, and that neither depends on how the bytes arrive. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "gateway/http/h1_head.h"
@@ -59,8 +60,10 @@ static void unguard(struct str text)
 static enum head_result scan_whole(struct str text, bool is_request, struct h1_scan *scan,
                                    size_t *len)
 {
+    struct h1_lines lines;
+
     *scan = (struct h1_scan){ 0 };
-    return h1_head_scan(text, scan, &limits, is_request, len);
+    return h1_head_scan(text, scan, &limits, is_request, &lines, len);
 }
 
 /* Byte by byte; *at: how many bytes it took to decide. */
@@ -68,12 +71,13 @@ static enum head_result scan_dripping(struct str text, bool is_request, struct h
                                       size_t *len, size_t *at)
 {
     enum head_result r = HEAD_MORE;
+    struct h1_lines lines;
 
     *scan = (struct h1_scan){ 0 };
     for (*at = 0; *at <= text.len; ++*at) {
         struct str part = guarded(str_up_to(text, *at));
 
-        r = h1_head_scan(part, scan, &limits, is_request, len);
+        r = h1_head_scan(part, scan, &limits, is_request, &lines, len);
         unguard(part);
         if (r != HEAD_MORE)
             break;
@@ -188,12 +192,104 @@ START_TEST(test_one_empty_line_before_a_request_is_skipped)
 }
 END_TEST
 
-/* --- requests ----------------------------------------------------------------------------------- */
+/* --- with the scan's lines, and without --------------------------------------------------------- */
 
+static const struct h1_limits wide = {
+    .first_line = 10000, .field_line = 10000, .total = 100000, .count = 1000
+};
+
+/* Does the scan find a head that is the whole text? */
+static bool scan_lines(struct str head, bool is_request, struct h1_lines *lines)
+{
+    struct h1_scan scan = { 0 };
+    size_t len;
+
+    return h1_head_scan(head, &scan, &wide, is_request, lines, &len) == HEAD_DONE &&
+           len == head.len && scan.skipped == 0;
+}
+
+static void fields_agree(const struct fields *a, const struct fields *b)
+{
+    ck_assert_uint_eq(a->count, b->count);
+    ck_assert_uint_eq(a->present, b->present);
+    ck_assert_int_eq(a->rare_names, b->rare_names);
+    for (uint32_t i = 0; i < a->count; i++) {
+        ck_assert_ptr_eq(a->at[i].name.at, b->at[i].name.at);
+        ck_assert_uint_eq(a->at[i].name.len, b->at[i].name.len);
+        ck_assert_ptr_eq(a->at[i].value.at, b->at[i].value.at);
+        ck_assert_uint_eq(a->at[i].value.len, b->at[i].value.len);
+        ck_assert_int_eq(a->at[i].known, b->at[i].known);
+    }
+}
+
+/* Read without lines, and with those of the scan where it finds any: the same comes of it. */
 static enum head_result parse(struct str head)
 {
-    return h1_request_parse(head, &req, &why);
+    enum head_result r = h1_request_parse(head, NULL, &req, &why);
+    struct request other = { 0 };
+    const char *other_why = NULL;
+    struct h1_lines lines;
+
+    if (!scan_lines(head, true, &lines))
+        return r;
+    fields_init(&other.fields, &arena, 0);
+    ck_assert_int_eq(h1_request_parse(head, &lines, &other, &other_why), r);
+    ck_assert_ptr_eq(why, other_why);
+    fields_agree(&req.fields, &other.fields);
+    ck_assert_str(req.method_text, other.method_text);
+    ck_assert_str(req.target, other.target);
+    ck_assert_int_eq(req.body, other.body);
+    ck_assert_uint_eq(req.content_length, other.content_length);
+    return r;
 }
+
+static enum head_result parse_answer(struct str head, enum method asked)
+{
+    enum head_result r = h1_response_parse(head, NULL, asked, &resp, &why);
+    struct response other = { 0 };
+    const char *other_why = NULL;
+    struct h1_lines lines;
+
+    if (!scan_lines(head, false, &lines))
+        return r;
+    fields_init(&other.fields, &arena, 0);
+    ck_assert_int_eq(h1_response_parse(head, &lines, asked, &other, &other_why), r);
+    ck_assert_ptr_eq(why, other_why);
+    fields_agree(&resp.fields, &other.fields);
+    ck_assert_uint_eq(resp.status, other.status);
+    ck_assert_str(resp.reason, other.reason);
+    ck_assert_int_eq(resp.body, other.body);
+    return r;
+}
+
+/* More lines than the scan keeps, names across the edges of what is looked at together, names of rarer octets:
+ * parse() finds that both ways agree. */
+START_TEST(test_lines_are_the_same_whoever_has_found_them)
+{
+    static const char *const names[] = { "Accept", "X_Y", "a", "Sec-Ch-Ua-Platform-Version",
+                                         "x.y" };
+    uint32_t count = (uint32_t)_i;
+    char head[8192];
+    struct str text;
+    size_t len = (size_t)snprintf(head, sizeof head, "GET /%0*u HTTP/1.1\r\n", _i + 1, 7);
+
+    for (uint32_t i = 0; i < count; i++)
+        len += (size_t)snprintf(head + len, sizeof head - len, "%s:%*s%.*s\r\n",
+                                names[i % ARRAY_LEN(names)], (int)(i % 3), "", (int)(i * 7 % 90),
+                                X100);
+    len += (size_t)snprintf(head + len, sizeof head - len, "\r\n");
+    text = guarded(str_of(head, len));
+    ck_assert_int_eq(parse(text), HEAD_DONE);
+    ck_assert_uint_eq(req.fields.count, count);
+    for (uint32_t i = 0; i < count; i++) {
+        ck_assert_str(req.fields.at[i].name, str_from(names[i % ARRAY_LEN(names)]));
+        ck_assert_uint_eq(req.fields.at[i].value.len, i * 7 % 90);
+    }
+    unguard(text);
+}
+END_TEST
+
+/* --- requests ----------------------------------------------------------------------------------- */
 
 #define HOST "Host: a\r\n"
 #define GET  "GET / HTTP/1.1\r\n" HOST
@@ -482,7 +578,7 @@ START_TEST(test_the_body_of_an_answer_ends_where_rfc_9112_6_3_says)
 {
     const struct answer_case *c = &answer_cases[_i];
 
-    ck_assert_int_eq(h1_response_parse(c->head, c->asked, &resp, &why), HEAD_DONE);
+    ck_assert_int_eq(parse_answer(c->head, c->asked), HEAD_DONE);
     ck_assert_int_eq(resp.body, c->body);
     ck_assert_uint_eq(resp.content_length, c->length);
     ck_assert_int_eq(resp.keep_alive, c->keep_alive);
@@ -491,9 +587,9 @@ END_TEST
 
 START_TEST(test_an_answer_is_read_into_its_parts)
 {
-    ck_assert_int_eq(h1_response_parse(STR("HTTP/1.0 404 Sorry, \xe9\tno\r\nServer: x\r\n\r\n"),
-                                       METHOD_GET, &resp, &why),
-                     HEAD_DONE);
+    ck_assert_int_eq(
+        parse_answer(STR("HTTP/1.0 404 Sorry, \xe9\tno\r\nServer: x\r\n\r\n"), METHOD_GET),
+        HEAD_DONE);
     ck_assert_uint_eq(resp.status, 404);
     ck_assert_uint_eq(resp.version, 10);
     ck_assert_str(resp.reason, STR("Sorry, \xe9\tno"));
@@ -535,7 +631,7 @@ START_TEST(test_an_answer_of_two_meanings_is_refused)
     const struct refusal *c = &bad_answers[_i];
     struct str head = guarded(c->head);
 
-    ck_assert_int_eq(h1_response_parse(head, METHOD_GET, &resp, &why), c->result);
+    ck_assert_int_eq(parse_answer(head, METHOD_GET), c->result);
     ck_assert_ptr_nonnull(why);
     if (c->why)
         ck_assert_str_eq(why, c->why);
@@ -554,6 +650,7 @@ int main(void)
     tcase_add_loop_test(tests, test_a_head_ends_where_it_ends_however_it_arrives, 0,
                         ARRAY_LEN(scan_cases));
     tcase_add_test(tests, test_one_empty_line_before_a_request_is_skipped);
+    tcase_add_loop_test(tests, test_lines_are_the_same_whoever_has_found_them, 0, 80);
     tcase_add_test(tests, test_a_request_is_read_into_its_parts);
     tcase_add_loop_test(tests, test_the_end_of_a_body_is_what_the_fields_say, 0,
                         ARRAY_LEN(body_cases));

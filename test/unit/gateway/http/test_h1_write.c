@@ -128,7 +128,7 @@ static struct str parsed(struct str head)
     const char *why;
 
     fields_init(&req.fields, &arena, 0);
-    ck_assert_int_eq(h1_request_parse(head, &req, &why), HEAD_DONE);
+    ck_assert_int_eq(h1_request_parse(head, NULL, &req, &why), HEAD_DONE);
     return head;
 }
 
