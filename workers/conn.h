@@ -2,9 +2,9 @@
  *
  * One edge-triggered registration for its whole life; `readable` and `writable` are remembered bits. A
  * read that came back short was the last one, unless the peer has hung up. Writing only buffers: the
- * loop sends when the callback of the event returns, so a head and the first of its body leave in one
- * send. Buffers come from the loop's pools and go back as soon as they are empty, so an idle connection
- * holds none.
+ * loop sends when the events of a turn have been told, so a head and the first of its body leave in one
+ * send, and many conns are read before many are written. Buffers come from the loop's pools and go back as
+ * soon as they are empty, so an idle connection holds none.
  *
  * A conn tells its owner through conn_events. After conn_close the owner hears nothing more, and the
  * memory ends in a later turn. One process, one thread.

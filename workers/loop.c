@@ -8,8 +8,9 @@
 #include "gateway/base/check.h"
 #include "gateway/base/clock.h"
 
-#define WATCH_MAGIC 0x57a7c41eu
-#define LARGE_KEPT  (2 * 1024 * 1024 / LOOP_LARGE_BUFFER)
+#define WATCH_MAGIC    0x57a7c41eu
+#define LARGE_KEPT     (2 * 1024 * 1024 / LOOP_LARGE_BUFFER)
+#define TASKS_PER_SEND 64 /* what they buffer is bounded */
 
 void loop_init(struct loop *l)
 {
@@ -72,12 +73,14 @@ static void run_list(struct loop *l, struct list *from)
     struct link_node *n;
 
     list_move(&now, from);
-    while ((n = list_pop_front(&now))) {
+    for (size_t i = 1; (n = list_pop_front(&now)); i++) {
         struct task *t = CONTAINER(n, struct task, node);
 
         t->run(t);
-        send_what_was_buffered(l);
+        if (i % TASKS_PER_SEND == 0)
+            send_what_was_buffered(l);
     }
+    send_what_was_buffered(l);
 }
 
 /* Milliseconds for epoll_wait, rounded up: waking early only to sleep again would be a spin. */
@@ -114,10 +117,8 @@ void loop_turn(struct loop *l, uint64_t most_ns)
         if (w->fd < 0) /* closed earlier in this turn */
             continue;
         w->on_ready(w, events[i].events);
-        send_what_was_buffered(l);
     }
     timers_run(&l->timers, l->now_ns);
-    send_what_was_buffered(l);
     run_list(l, &l->tasks);
     if (l->before_sleep)
         l->before_sleep(l);

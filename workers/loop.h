@@ -1,7 +1,10 @@
 /* One epoll loop: the heart of a worker, of the caretaker and of the master.
  *
- * A turn:  wait for events · read the clock once · call the watches that are ready, sending what each
- * buffered when it returns · call the timers that are due · run the tasks · free what has ended.
+ * A turn:  wait for events · read the clock once · call the watches that are ready, the timers that are due,
+ * the tasks · send what all of these buffered · free what has ended.
+ *
+ * Many are read before many are sent to: the code of each stays in the cache, a peer that the first send wakes
+ * is awake at the next ones, and what an exchange held is free before its client has the answer.
  *
  * Waking is never immediate and freeing is never immediate: both are tasks, so no function finds the
  * ground gone under its feet. Tasks run in the turn in which they were queued, after the events; ends
@@ -39,7 +42,7 @@ struct loop {
     struct timers timers;
     struct list tasks;    /* to run in this turn */
     struct list ends;     /* to run when everything else of this turn is done: freeing */
-    struct list unsent;   /* conns that buffered output since the last look (conn.c) */
+    struct list unsent;   /* conns that buffered output since it was last sent (conn.c) */
     struct list closing;  /* conns without an owner that still write or linger (conn.c) */
     size_t closing_count; /* of them */
     void (*send_unsent)(struct loop *l);  /* set by conn.c's first conn */
@@ -52,7 +55,7 @@ struct loop {
     struct pool large_buffers; /* LOOP_LARGE_BUFFER bytes each; idle ones above 2 MiB go back */
 };
 
-#define LOOP_EVENTS       256 /* that a turn takes at most */
+#define LOOP_EVENTS       64 /* that a turn takes at most: nobody waits for more others to be read */
 #define LOOP_SMALL_BUFFER ((size_t)16 * 1024)
 #define LOOP_LARGE_BUFFER ((size_t)256 * 1024)
 
