@@ -394,6 +394,16 @@ void listeners_undo(struct listeners *all)
     }
 }
 
+/* Accepted sockets inherit it: a request is acknowledged by its answer, and not by a segment of its own before
+ * (unless the answer takes longer than the kernel's delay, 40 ms). listen(2) sets it back, so after that. */
+static void expect_answers(int fd)
+{
+    int off = 0;
+
+    /* a Unix socket knows no such thing */
+    setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
+}
+
 static bool listen_on(struct listener *l, uint32_t backlog)
 {
     bool ok = true;
@@ -404,6 +414,8 @@ static bool listen_on(struct listener *l, uint32_t backlog)
             say_why(l, errno);
             ok = false;
         }
+    for (uint32_t i = 0; i < l->count; i++)
+        expect_answers(l->fds[i]);
     l->backlog = backlog;
     l->listening = l->count;
     return ok;

@@ -166,6 +166,27 @@ START_TEST(test_accepted_sockets_have_no_delay)
 }
 END_TEST
 
+START_TEST(test_accepted_sockets_let_the_answer_acknowledge_the_request)
+{
+    struct listen_address a = at("127.0.0.1:0");
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd, at_once = 1;
+
+    ck_assert(listeners_bind(&all, &a, 1, 1) && listeners_listen(&all, &a, 1));
+    a.backlog += 7; /* a longer queue is another listen(2) */
+    ck_assert(listeners_bind(&all, &a, 1, 1) && listeners_listen(&all, &a, 1));
+    ck_assert(getsockname(first()->fds[0], (struct sockaddr *)&sa, &len) == 0);
+    ck_assert(connect(client, (struct sockaddr *)&sa, len) == 0);
+    fd = accept(first()->fds[0], NULL, NULL);
+    len = sizeof at_once;
+    ck_assert(getsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &at_once, &len) == 0);
+    ck_assert_int_eq(at_once, 0);
+    close(fd);
+    close(client);
+}
+END_TEST
+
 START_TEST(test_all_addresses_means_ipv4_too)
 {
     struct listen_address a = at("0");
@@ -324,6 +345,7 @@ int main(void)
     tcase_add_test(t, test_there_is_a_socket_for_each_slot_on_one_port);
     tcase_add_test(t, test_nothing_answers_before_it_listens);
     tcase_add_test(t, test_accepted_sockets_have_no_delay);
+    tcase_add_test(t, test_accepted_sockets_let_the_answer_acknowledge_the_request);
     tcase_add_test(t, test_all_addresses_means_ipv4_too);
     tcase_add_test(t, test_undo_leaves_everything_as_it_was);
     tcase_add_test(t, test_what_is_not_named_any_more_is_not_wanted_and_sockets_are_only_added);
