@@ -64,13 +64,13 @@ static void add(struct conf_problems *p, enum conf_severity severity, struct con
 {
     struct conf_problem **slot, *one;
 
+    slot = slot_for(p, at, text);
+    if (!slot)
+        return;
     if (p->kept >= CONF_PROBLEMS_MAX) {
         count(p, severity);
         return;
     }
-    slot = slot_for(p, at, text);
-    if (!slot)
-        return;
     one = ARENA_NEW(&p->arena, struct conf_problem);
     *one = (struct conf_problem){ .next = *slot,
                                   .severity = severity,

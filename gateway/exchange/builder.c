@@ -63,7 +63,8 @@ static void PRINTF_LIKE(3, 0)
     char text[512];
 
     vsnprintf(text, sizeof text, format, args);
-    conf_problem_at(b->problems, severity, b->at, b->service_name, "%s", text);
+    conf_problem_at(b->problems, severity, b->at,
+                    b->whole_gateway ? STR("the whole gateway") : b->service_name, "%s", text);
 }
 
 bool builder_problem(struct builder *b, const char *format, ...)

@@ -460,6 +460,118 @@ START_TEST(test_what_cannot_be_read_fails_with_its_place)
 }
 END_TEST
 
+#define NOBODY_SAYS "{rate_limit: {rate: 5/s, key: [consumer]}}"
+
+/* It is built with every service, more than problems are kept of, and is no fault of any of them. */
+START_TEST(test_a_warning_about_a_step_of_the_whole_gateway_is_said_of_it_and_once)
+{
+    char *text = malloc(100000);
+    size_t at = (size_t)sprintf(text, "port: 127.0.0.1:8099\nmiddleware:\n  - " NOBODY_SAYS
+                                      "\nservices:\n");
+    struct bundle *b = bundle_new();
+    struct conf_problems *p;
+    struct snapshot *s;
+    struct str first;
+
+    begin();
+    for (int i = 0; i < CONF_PROBLEMS_MAX + 50; i++)
+        at += (size_t)sprintf(text + at,
+                              "  - {name: s%d, route_pattern: /%d, urls: ['http://127.0.0.1:1'], "
+                              "middleware: [" NOBODY_SAYS "]}\n",
+                              i, i);
+    bundle_put(b, BUNDLE_CONFIG, STR("config.yaml"), str_from(text));
+    region_begin(region);
+    ck_assert_ptr_nonnull(seats_table(region));
+    s = snapshot_begin(BUILD_MASTER, STR("config.yaml"), region, b, NULL);
+    ck_assert_int_eq(snapshot_more(s, UINT64_MAX), BUILD_DONE);
+    p = snapshot_problems(s);
+    first = conf_problem_text(p, p->first, &p->arena);
+    ck_assert_msg(str_starts(first, STR("config.yaml:3:5: warning: the whole gateway: key: ")),
+                  "%.*s", STR_ARGS(first));
+    first = conf_problem_text(p, p->first->next, &p->arena);
+    ck_assert_msg(str_starts(first, STR("config.yaml:5:")) &&
+                      memmem(first.at, first.len, " s0: ", 5),
+                  "%.*s", STR_ARGS(first));
+    ck_assert_uint_eq(p->warnings, 1 + CONF_PROBLEMS_MAX + 50);
+    region_commit(region);
+    snapshot_free(s);
+    free(text);
+    finish();
+}
+END_TEST
+
+/* ---- the end ---------------------------------------------------------------------------------- */
+
+/* Part by part while the next one serves; what exchanges hold, and no snapshot any more, is an orphan. */
+START_TEST(test_a_snapshot_is_let_go_part_by_part)
+{
+    struct arena_bin bin = { NULL };
+    struct snapshot *one, *two;
+    struct part *held, *shared, *p;
+    unsigned parts = 0;
+
+    begin();
+    one = load(HEAD "services:\n" USERS ORDERS, NULL);
+    two = load(HEAD "services:\n" USERS ORDERS_CHANGED, one);
+    held = find(one, "/orders")->part;
+    shared = find(one, "/users")->part;
+    part_hold(held);
+    part_hold(shared);
+    one->bin = &bin;
+    for (; (p = snapshot_take_part(one)); parts++)
+        ck_assert_int_eq(part_leave(p, &bin), p == held);
+    ck_assert_uint_eq(parts, 3); /* and the gateway's own */
+    snapshot_free(one);
+    ck_assert_ptr_nonnull(bin.first);
+    ck_assert_ptr_eq(find(two, "/users")->part, shared);
+    part_release(shared, &bin);
+    ck_assert_uint_eq(shared->holders, 1);
+    ck_assert(str_equal(held->service.name, STR("orders")));
+    arena_bin_empty(&bin);
+    part_release(held, &bin); /* the last to hold it may be an exchange */
+    ck_assert_ptr_nonnull(bin.first);
+    arena_bin_empty(&bin);
+    snapshot_free(two);
+    finish();
+}
+END_TEST
+
+/* Consumers, parts and the tree they were read from: nothing large is given back at once. */
+START_TEST(test_all_that_is_large_goes_into_the_bin)
+{
+    char *text = many_services(300);
+    struct arena_bin bin = { NULL };
+    size_t in_one, in_two = 0;
+    struct snapshot *m, *s;
+    struct part *p;
+    int fd;
+
+    begin();
+    m = rehearse(text, &fd, NULL, 0);
+    s = snapshot_begin(BUILD_WORKER, STR(""), region, bundle_open(fd), NULL);
+    s->bin = &bin;
+    ck_assert_int_eq(snapshot_more(s, UINT64_MAX), BUILD_DONE);
+    ck_assert_ptr_null(bin.first);
+    snapshot_seal(s);
+    ck_assert_ptr_nonnull(bin.first);
+    in_one = bin.first->total; /* the tree's: the last block of it knows */
+    ck_assert_uint_gt(in_one, strlen(text));
+    arena_bin_empty(&bin);
+    while ((p = snapshot_take_part(s)))
+        (void)part_leave(p, &bin);
+    snapshot_free(s);
+    while (bin.first) {
+        in_two += bin.first->size;
+        (void)arena_bin_give_one(&bin);
+    }
+    ck_assert_uint_gt(in_two, (size_t)300 * sizeof(struct part));
+    snapshot_free(m);
+    close(fd);
+    free(text);
+    finish();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("snapshot");
@@ -481,6 +593,9 @@ int main(void)
     tcase_add_test(t, test_a_build_dropped_in_the_middle_leaves_the_one_before_whole);
     tcase_add_test(t, test_two_services_on_one_route_are_told_where);
     tcase_add_loop_test(t, test_what_cannot_be_read_fails_with_its_place, 0, 7);
+    tcase_add_test(t, test_a_warning_about_a_step_of_the_whole_gateway_is_said_of_it_and_once);
+    tcase_add_test(t, test_a_snapshot_is_let_go_part_by_part);
+    tcase_add_test(t, test_all_that_is_large_goes_into_the_bin);
     suite_add_tcase(suite, t);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
