@@ -158,6 +158,18 @@ static const struct engine_settings *settings(const struct snapshot *s)
     return &s->engine;
 }
 
+/* Every process does it for itself: the log's level and form are of the process. */
+static void configure_log(const struct conf_globals *c)
+{
+    log_set_level((enum log_level)c->logging.level);
+    log_set_format(c->logging.error.format == CONF_LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+}
+
+static void settled(const struct snapshot *s)
+{
+    configure_log(s->globals);
+}
+
 static void seat_died(const struct program *p, struct region *r, uint32_t seat)
 {
     breakers_retire_seat(r, seat);
@@ -363,8 +375,7 @@ static void configure(struct worker *w, const struct conf_globals *c)
                                   .max_per_host = share(c->upstream_pool.max_per_host, w->workers),
                                   .max_pending = (uint32_t)c->upstream_pool.max_pending };
 
-    log_set_level((enum log_level)c->logging.level);
-    log_set_format(c->logging.error.format == CONF_LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+    configure_log(c);
     links_limit(g->local.links, &limits);
     if (g->caretaker)
         caretaker_configure(g->caretaker, c);
@@ -481,6 +492,7 @@ static const struct program program = {
     .rehearse = rehearse,
     .settings = settings,
     .release = snapshot_free,
+    .settled = settled,
     .seat_died = seat_died,
     .start = start,
     .build = build,

@@ -341,6 +341,8 @@ static bool start(struct master *m)
 {
     if (!load_read(m, &m->now))
         return false;
+    if (m->program->settled)
+        m->program->settled(m->now.snapshot);
     if (!open_error_log(m) || !take_pidfile(m) ||
         !rights_find(m->now.settings->user, m->now.settings->group, &m->rights))
         return false;

@@ -100,6 +100,9 @@ struct program {
                                  const struct snapshot *previous, int *bundle);
     const struct engine_settings *(*settings)(const struct snapshot *s);
     void (*release)(struct snapshot *s);
+    /* From now on this is the configuration: for what the master itself has from it, such as how its log looks. May
+     * be NULL. */
+    void (*settled)(const struct snapshot *s);
     /* A process has died and its seat is empty: give back what it held (holds, probes). May be NULL. */
     void (*seat_died)(const struct program *p, struct region *r, uint32_t seat);
 

@@ -174,6 +174,8 @@ static void take_it(struct master *m)
     load_end(m, &m->now);
     m->now = r->next;
     r->next = LOAD_NONE;
+    if (m->program->settled)
+        m->program->settled(m->now.snapshot);
     listeners_listen(&m->listeners, s->listeners, s->listener_count);
     crew_resize(m, m->now.workers);
     crew_hurry(m); /* what they died of may be gone */

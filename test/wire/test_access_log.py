@@ -1,6 +1,8 @@
 """One line of JSON for each request, whatever became of it."""
 import json
 import os
+import re
+import signal
 
 import pytest
 
@@ -166,3 +168,20 @@ def test_bytes_are_counted_without_framing(stage):
     gw.request("POST", "/", chunks=[b"x" * 10, b"y" * 20])
     line = gw.wait_records(1)[0]
     assert (line["bytes_in"], line["bytes_out"], line["attempts"], line["upstream_status"]) == (30, 1024, 1, 200)
+
+
+def test_the_error_log_is_json_and_a_reload_changes_its_form_and_level_in_the_master_too(stage):
+    gw = stage.proxy(stage.service())
+    gw.hup()
+    said = [json.loads(line) for line in gw.stderr().splitlines()]
+    assert {"ts", "level", "role", "pid", "message"} == set(said[-1])
+    assert any(line["role"] == "master" and "generation 2" in line["message"] for line in said), said
+    gw.reload(services=gw.config["services"], logging={"error": {"format": "text"}})
+    assert re.search(r"^\S+Z info master\[\d+\]: generation 3 ", gw.stderr(), re.M), gw.stderr()
+    gw.reload(services=gw.config["services"], logging={"level": "error"})
+    before = gw.stderr()
+    gw.hup()
+    assert gw.stderr() == before                  # a reload that was taken is no error
+    gw.write_text("nonsense: 1\n")
+    gw.signal(signal.SIGHUP)
+    gw.wait_stderr('"level":"error","role":"master".*reload refused')
