@@ -2,6 +2,8 @@
 #include "workers/conn.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -259,6 +261,14 @@ void conn_resume(struct conn *c)
     c->paused = false;
     if (c->readable || c->in_end > c->in_begin || (c->ended && !c->reported))
         loop_queue(c->loop, &c->task);
+}
+
+void conn_await_rest(const struct conn *c)
+{
+    int on = 1;
+
+    /* fails on a Unix socket, where nobody waits for acknowledgements */
+    setsockopt(c->watch.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
 void conn_expect_large(struct conn *c, bool large)

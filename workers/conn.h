@@ -98,6 +98,10 @@ static inline bool conn_peer_ended(const struct conn *c)
 void conn_pause(struct conn *c);
 /* Take input again; on_bytes is called from a task if there is unconsumed or unread input. */
 void conn_resume(struct conn *c);
+/* The peer has begun to say something and the owner waits for the rest: acknowledge what has come at once. A peer that
+ * writes in small pieces sends the next one only then (Nagle's algorithm, RFC 9293 3.7.4), and we would wait for each
+ * other until the kernel's delay of 40 ms ends. */
+void conn_await_rest(const struct conn *c);
 /* Read in large pieces from now on (a body is coming), or not. */
 void conn_expect_large(struct conn *c, bool large);
 

@@ -173,8 +173,10 @@ static void read_head(struct session *s)
         session_end(s, CLOSE_WRITTEN);
         return;
     }
-    if (s->head_due_ns == 0)
+    if (s->head_due_ns == 0) {
         due(s, &s->head_due_ns, now_of(s) + rules_of(s)->header_ns);
+        conn_await_rest(c);
+    }
     if (in.len > LOOP_SMALL_BUFFER / 2)
         conn_expect_large(c, true);
 }
@@ -478,6 +480,8 @@ static void resume_body(struct client_stream *cs)
         conn_expect_large(s->conn, true);
     due(s, &s->body_due_ns,
         now_of(s) + (body_cannot_come(s) ? 0 : cs->x->route->limits.client_body_ns));
+    if (conn_input(s->conn).len == 0)
+        conn_await_rest(s->conn);
     conn_resume(s->conn);
 }
 

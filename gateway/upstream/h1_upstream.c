@@ -144,6 +144,8 @@ static bool read_head(struct link *l, struct call *c)
                 break_link(l, in.len ? REASON_UPSTREAM_BAD_RESPONSE : REASON_UPSTREAM_RESET);
             else if (in.len >= LOOP_SMALL_BUFFER / 2)
                 conn_expect_large(l->conn, true);
+            if (l->call == c && in.len > 0)
+                conn_await_rest(l->conn);
             return false;
         case HEAD_BAD:
         case HEAD_LINE_TOO_LONG:
@@ -194,6 +196,8 @@ static void take_head(struct link *l, struct call *c)
             finish(l, c);
         return;
     }
+    if (conn_input(l->conn).len == 0)
+        conn_await_rest(l->conn);
     c->owner->head(c, false);
     if (l->call == c)
         read_body(l, c);

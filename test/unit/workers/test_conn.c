@@ -1,6 +1,7 @@
 /* A byte stream: nothing is lost, doubled or told twice, whatever the edges and the pauses. */
 #include <check.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -159,7 +160,91 @@ START_TEST(test_quiet_means_nothing_unread_not_even_in_the_kernel)
 }
 END_TEST
 
+static bool acknowledges_at_once(void)
+{
+    int at_once;
+    socklen_t len = sizeof at_once;
+
+    ck_assert_int_eq(getsockopt(play.c->watch.fd, IPPROTO_TCP, TCP_QUICKACK, &at_once, &len), 0);
+    return at_once;
+}
+
+START_TEST(test_a_peer_whose_rest_is_awaited_is_acknowledged_at_once)
+{
+    char text[8];
+    bool ended;
+
+    begin_with(true);
+    for (int i = 0; i < 8;
+         i++) { /* question and answer: the kernel begins to wait for the answers */
+        say("?");
+        turns(1);
+        ck_assert_uint_eq(conn_write(play.c, STR("!")), 1);
+        turns(1);
+        ck_assert_uint_eq(hear(text, sizeof text, &ended), 1);
+    }
+    ck_assert(!acknowledges_at_once());
+    conn_await_rest(play.c);
+    ck_assert(acknowledges_at_once());
+    finish();
+}
+END_TEST
+
+START_TEST(test_awaiting_the_rest_of_what_a_local_peer_says_does_nothing)
+{
+    begin_with(false);
+    say("half of a li");
+    conn_await_rest(play.c);
+    turns(1);
+    ck_assert_uint_eq(play.in_len, 12);
+    ck_assert_int_eq(play.brokens, 0);
+    finish();
+}
+END_TEST
+
 /* ---- writing ---------------------------------------------------------------------------------- */
+
+/* Answers, and looks that nobody has been answered before it. */
+static void answer(struct conn *c)
+{
+    const int *peers = c->owner;
+    char octet;
+
+    conn_consume(c, conn_input(c).len);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_lt(recv(peers[i], &octet, 1, MSG_PEEK | MSG_DONTWAIT), 0);
+    ck_assert_uint_eq(conn_write(c, STR("!")), 1);
+}
+
+START_TEST(test_many_are_read_before_many_are_written)
+{
+    const struct conn_events events = { .on_bytes = answer };
+    struct conn *conns[2];
+    int peers[2];
+    char octet;
+
+    begin();
+    for (int i = 0; i < 2; i++) {
+        int fds[2];
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
+                         0);
+        peers[i] = fds[1];
+        conns[i] = conn_open(&play.l, &play.pool, fds[0], false, &events, peers);
+        ck_assert_ptr_nonnull(conns[i]);
+    }
+    turns(1);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(write(peers[i], "?", 1), 1);
+    turns(1);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(recv(peers[i], &octet, 1, 0), 1);
+        conn_close(conns[i], CLOSE_NOW);
+        close(peers[i]);
+    }
+    finish();
+}
+END_TEST
 
 START_TEST(test_what_is_written_in_a_turn_leaves_in_one_piece)
 {
@@ -294,6 +379,9 @@ int main(void)
         t, test_a_paused_conn_hears_of_the_hang_up_and_reads_what_was_before_it_later, 0, 2);
     tcase_add_test(t, test_a_full_buffer_that_nobody_empties_makes_no_work);
     tcase_add_test(t, test_quiet_means_nothing_unread_not_even_in_the_kernel);
+    tcase_add_test(t, test_a_peer_whose_rest_is_awaited_is_acknowledged_at_once);
+    tcase_add_test(t, test_awaiting_the_rest_of_what_a_local_peer_says_does_nothing);
+    tcase_add_test(t, test_many_are_read_before_many_are_written);
     tcase_add_loop_test(t, test_what_is_written_in_a_turn_leaves_in_one_piece, 0, 2);
     tcase_add_loop_test(t, test_a_long_stream_leaves_whole_however_it_is_given_and_read, 0,
                         (int)ARRAY_LEN(writers));
