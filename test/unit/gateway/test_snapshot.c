@@ -465,9 +465,10 @@ END_TEST
 /* It is built with every service, more than problems are kept of, and is no fault of any of them. */
 START_TEST(test_a_warning_about_a_step_of_the_whole_gateway_is_said_of_it_and_once)
 {
-    char *text = malloc(100000);
-    size_t at = (size_t)sprintf(text, "port: 127.0.0.1:8099\nmiddleware:\n  - " NOBODY_SAYS
-                                      "\nservices:\n");
+    const size_t room = 100000;
+    char *text = malloc(room);
+    size_t at = (size_t)snprintf(
+        text, room, "port: 127.0.0.1:8099\nmiddleware:\n  - " NOBODY_SAYS "\nservices:\n");
     struct bundle *b = bundle_new();
     struct conf_problems *p;
     struct snapshot *s;
@@ -475,10 +476,10 @@ START_TEST(test_a_warning_about_a_step_of_the_whole_gateway_is_said_of_it_and_on
 
     begin();
     for (int i = 0; i < CONF_PROBLEMS_MAX + 50; i++)
-        at += (size_t)sprintf(text + at,
-                              "  - {name: s%d, route_pattern: /%d, urls: ['http://127.0.0.1:1'], "
-                              "middleware: [" NOBODY_SAYS "]}\n",
-                              i, i);
+        at += (size_t)snprintf(text + at, room - at,
+                               "  - {name: s%d, route_pattern: /%d, urls: ['http://127.0.0.1:1'], "
+                               "middleware: [" NOBODY_SAYS "]}\n",
+                               i, i);
     bundle_put(b, BUNDLE_CONFIG, STR("config.yaml"), str_from(text));
     region_begin(region);
     ck_assert_ptr_nonnull(seats_table(region));
