@@ -91,6 +91,17 @@ static void take_unmatched(struct exchange *x)
     take_route(x, unmatched, unmatched->service_name);
 }
 
+/* A service that does not resolve ".." takes "/admin/../x" for something below /admin: does that reading lead to
+ * a route other than the one that was found? */
+static bool evades_a_route(const struct exchange *x, const struct route_match *found)
+{
+    struct params params;
+    struct route_match m = router_find(x->local->current.router, x->req.host, x->req.method,
+                                       x->req.unresolved, &params);
+
+    return m.ambiguous || m.method_mismatch || (m.route && m.route != found->route);
+}
+
 void exchange_start(struct exchange *x)
 {
     const struct current *now = &x->local->current;
@@ -98,6 +109,8 @@ void exchange_start(struct exchange *x)
         router_find(now->router, x->req.host, x->req.method, x->req.path, &x->params);
 
     CHECK(x->phase == PHASE_NEW);
+    if (UNLIKELY(x->req.unresolved.len > 0) && m.route && evades_a_route(x, &m))
+        m = (struct route_match){ .ambiguous = true };
     x->in = request_has_body(&x->req) ? SIDE_BODY : SIDE_DONE;
     if (!m.route && m.method_mismatch) {
         x->reason = REASON_METHOD_NOT_ALLOWED;

@@ -37,11 +37,12 @@ enum body_kind {
 struct request {
     enum method method;
     struct str method_text;
-    struct str target; /* as the client sent it: what a service sees */
-    struct str scheme; /* "http" or "https": of the connection, or of an absolute target */
-    struct str host;   /* Host or authority, port included, as sent */
-    struct str path;   /* normalised for comparing (target.h); for routing and policy only */
-    struct str query;  /* without '?'; at == NULL: no '?' in the target */
+    struct str target;     /* as the client sent it: what a service sees */
+    struct str scheme;     /* "http" or "https": of the connection, or of an absolute target */
+    struct str host;       /* Host or authority, port included, as sent */
+    struct str path;       /* normalised for comparing (target.h); for routing and policy only */
+    struct str unresolved; /* the same with each ".." still in it; empty: it had none */
+    struct str query;      /* without '?'; at == NULL: no '?' in the target */
     struct fields fields;
     enum body_kind body;
     uint64_t content_length; /* with BODY_LENGTH */

@@ -128,7 +128,8 @@ static bool utf8_step(struct utf8 *u, unsigned char c)
 struct writer {
     char *text;
     size_t len, segment;
-    bool has_empty;
+    bool has_empty, has_parents;
+    bool keeps_parents; /* ".." stays where it is */
 };
 
 static void write_octet(struct writer *w, unsigned char c)
@@ -171,8 +172,11 @@ static bool end_segment(struct writer *w, bool slash, const char **why)
 {
     struct str s = last_segment(w);
 
-    if (str_equal(s, STR("..")))
-        return leave_segment(w, why);
+    if (str_equal(s, STR(".."))) {
+        w->has_parents = true;
+        if (!w->keeps_parents)
+            return leave_segment(w, why);
+    }
     if (str_equal(s, STR("."))) {
         w->len = w->segment;
         return true;
@@ -237,10 +241,26 @@ static bool write_path(struct writer *w, struct str path, const char **why)
     return end_segment(w, false, why);
 }
 
-bool target_normalise(struct str path, struct arena *arena, struct str *out, const char **why)
+static bool write_whole(struct writer *w, struct str path, struct arena *arena, struct str *out,
+                        const char **why)
 {
-    struct writer w = { .len = 1, .segment = 1 };
+    w->len = w->segment = 1;
+    w->text = arena_take_bytes(arena, path.len * 3);
+    w->text[0] = '/';
+    if (!write_path(w, path, why))
+        return false;
+    if (w->has_empty)
+        merge_slashes(w);
+    *out = str_of(w->text, w->len);
+    return true;
+}
 
+static bool normalise(struct str path, struct arena *arena, struct str *out, struct str *unresolved,
+                      const char **why)
+{
+    struct writer w = { 0 }, keeper = { .keeps_parents = true };
+
+    *unresolved = STR_NONE;
     if (LIKELY(is_normal(path))) {
         *out = path;
         return true;
@@ -251,14 +271,15 @@ bool target_normalise(struct str path, struct arena *arena, struct str *out, con
     if (path.len > 1 && path.at[1] == '/')
         return refuse(why, "path begins with two slashes");
     CHECK(path.len < SIZE_MAX / 3);
-    w.text = arena_take_bytes(arena, path.len * 3);
-    w.text[0] = '/';
-    if (!write_path(&w, path, why))
-        return false;
-    if (w.has_empty)
-        merge_slashes(&w);
-    *out = str_of(w.text, w.len);
-    return true;
+    return write_whole(&w, path, arena, out, why) &&
+           (!w.has_parents || write_whole(&keeper, path, arena, unresolved, why));
+}
+
+bool target_normalise(struct str path, struct arena *arena, struct str *out, const char **why)
+{
+    struct str unresolved;
+
+    return normalise(path, arena, out, &unresolved, why);
 }
 
 /* --- hosts ------------------------------------------------------------------------------------- */
@@ -365,7 +386,7 @@ static bool read_origin_form(struct request *req, struct str target, struct aren
     if (memchr(target.at, '#', target.len))
         return refuse(why, "fragment in target");
     req->query = mark == target.len ? STR_NONE : str_from_index(target, mark + 1);
-    return target_normalise(str_up_to(target, mark), arena, &req->path, why);
+    return normalise(str_up_to(target, mark), arena, &req->path, &req->unresolved, why);
 }
 
 /* What follows the scheme "http://" or "https://"; false if it is none of them. */
@@ -411,7 +432,7 @@ static struct str origin_form_of(struct str rest, bool is_options, struct arena 
 static bool read_asterisk(struct request *req)
 {
     req->path = STR("*");
-    req->query = STR_NONE;
+    req->query = req->unresolved = STR_NONE;
     return true;
 }
 
@@ -449,7 +470,7 @@ static bool read_authority_form(struct request *req, struct str host, const char
         return refuse(why, "Host differs from target");
     req->host = req->target;
     req->path = STR("");
-    req->query = STR_NONE;
+    req->query = req->unresolved = STR_NONE;
     return true;
 }
 

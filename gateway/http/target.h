@@ -9,6 +9,8 @@
  *   - ".." above the root, or where it leaves an empty segment ("/a//../b" is two paths)
  *   - two slashes at the front ("//host/path" is a host to many URL parsers)
  *   - a parameter that hides a dot segment ("..;/")
+ * A service that does not resolve ".." takes "/admin/../x" for something below /admin, so the path with it still
+ * there is told too (req->unresolved), and where that leads to another route the request is refused.
  * Other parameters stay: "/admin;x" is "/admin" to Java servers and itself to others, so the router asks for
  * both and refuses where they lead to different routes.
  */
@@ -21,7 +23,7 @@
 #include "gateway/base/str.h"
 #include "gateway/http/message.h"
 
-/* Fill req->scheme (absolute form only), host, path and query from req->target and the Host field.
+/* Fill req->scheme (absolute form only), host, path, unresolved and query from req->target and the Host field.
  *
  * Refuses: no or several or malformed Host with HTTP/1.1; authority form except for CONNECT; '*' except for
  * OPTIONS; a Host that differs from an absolute target's authority (the target's wins is RFC 9112 3.2.2, but

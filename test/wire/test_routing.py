@@ -152,6 +152,22 @@ def test_what_cannot_be_normalised_safely_is_400(guarded, path):
     assert guarded.public.seen + guarded.secret.seen == before
 
 
+# A service that does not resolve dot segments takes /users/../x for something below /users, whatever the gateway thinks.
+
+@pytest.mark.parametrize("path", ["/users/../x", "/users/..", "/users/delete/../../x", "/users/%2e%2e/x", "/users/.%2E/", "/./users/../x",
+                                  "/user%73/../x", "/users/./../x", "http://gateway.test/users/../x", "/users/a//b/../../../x"])
+def test_dot_segments_do_not_lead_out_of_a_protected_path(guarded, path):
+    before = guarded.public.seen + guarded.secret.seen
+    assert guarded.get(path).status in (400, 401)
+    assert guarded.public.seen + guarded.secret.seen == before
+
+
+@pytest.mark.parametrize("path", ["/a/../b", "/./b", "/a/b/..", "/usersx/../b", "/a/./users"])
+def test_dot_segments_that_lead_nowhere_else_pass_as_they_are(guarded, path):
+    assert guarded.get(path).text == "public"
+    assert guarded.public.last.target == path
+
+
 @pytest.mark.parametrize("path", ["/a%20b", "/caf%C3%A9", "/a+b", "/a;v=1", "/a:b@c", "/a/...", "/.well-known/x", "/a/..b", "/%7Eme",
                                   "/a%25b", "/-._~!$&'()*+,;=:@"])
 def test_ordinary_oddities_pass_as_they_are(guarded, path):

@@ -454,6 +454,24 @@ START_TEST(test_targets_of_two_meanings_are_refused)
 }
 END_TEST
 
+START_TEST(test_a_path_that_was_left_by_dots_is_told_as_well)
+{
+    ck_assert(get("/admin/a/%2e%2e/./../x?../q", "a"));
+    ck_assert(str_equal(req.path, STR("/x")));
+    ck_assert(str_equal(req.unresolved, STR("/admin/a/../../x")));
+    ck_assert(get("http://a/%61/..", "a"));
+    ck_assert(str_equal(req.unresolved, STR("/a/..")));
+    ck_assert(get("/a//b/../c", "a"));
+    ck_assert(str_equal(req.unresolved, STR("/a/b/../c")));
+    ck_assert(get("/./a%41", "a"));
+    ck_assert_uint_eq(req.unresolved.len, 0);
+    ck_assert(get("/a", "a"));
+    ck_assert_uint_eq(req.unresolved.len, 0);
+    ck_assert(read_target(METHOD_OPTIONS, 11, "*", "a"));
+    ck_assert_uint_eq(req.unresolved.len, 0);
+}
+END_TEST
+
 START_TEST(test_http_1_1_has_exactly_one_host)
 {
     ck_assert(!get("/", NULL));
@@ -489,6 +507,7 @@ int main(void)
     tcase_add_test(tests, test_a_service_is_asked_for_the_path_of_an_absolute_target);
     tcase_add_test(tests, test_asterisk_and_authority_have_their_methods);
     tcase_add_test(tests, test_targets_of_two_meanings_are_refused);
+    tcase_add_test(tests, test_a_path_that_was_left_by_dots_is_told_as_well);
     tcase_add_test(tests, test_http_1_1_has_exactly_one_host);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
