@@ -18,6 +18,7 @@
 #include "gateway/base/number.h"
 #include "gateway/caretaker/caretaker.h"
 #include "gateway/client/session.h"
+#include "gateway/ended.h"
 #include "gateway/exchange/shared.h"
 #include "gateway/limiting/limit_asks.h"
 #include "gateway/limiting/limit_line.h"
@@ -32,8 +33,6 @@
 #include "workers/worker.h"
 
 #define EXCHANGE_MEMORY      ((size_t)6 * 1024) /* bytes of an exchange and the first of its arena */
-/* In one turn, for what has ended. */
-#define CLEARING_NS          (NS_PER_MS / 4)
 /* What a build may take: this, and so much for each byte of the configuration. */
 #define BUILD_BYTES          ((size_t)4 << 20)
 #define BUILD_BYTES_PER_BYTE ((size_t)128)
@@ -42,12 +41,9 @@
 struct gateway {
     struct local local;
     struct caretaker *caretaker;
-    uint64_t generation;  /* of the current snapshot                             */
-    struct list orphans;  /* parts of older snapshots that exchanges still hold */
-    struct list ended;    /* snapshots that are being let go */
-    struct arena_bin bin; /* what has ended has left */
-    struct task clearing; /* both, a little in each turn */
-    struct watch bell;    /* of a worker: there may be a place for somebody who waits */
+    uint64_t generation; /* of the current snapshot                             */
+    struct ended ended;  /* what is older and not let go yet */
+    struct watch bell;   /* of a worker: there may be a place for somebody who waits */
 };
 
 static struct gateway *gateway_of(const struct worker *w)
@@ -181,78 +177,23 @@ static void seat_died(const struct program *p, struct region *r, uint32_t seat)
 
 /* ---- in a worker or the caretaker ------------------------------------------------------------- */
 
-/* The oldest generation that this process may still touch: of the current snapshot, of one that is being let go, or of a
- * part that only exchanges still hold. */
-static void say_what_is_held(struct gateway *g)
+/* The oldest generation that this process may still touch: of the current snapshot, of one that it is on its way back to, or
+ * of what has ended and is not let go yet. */
+static void say_what_is_held(struct ended *e)
 {
+    struct gateway *g = CONTAINER(e, struct gateway, ended);
     const struct worker *w = g->local.worker;
-    uint64_t oldest = g->generation;
+    uint64_t oldest = ended_oldest(e);
 
-    if (w->next.snapshot && w->next.generation < oldest) /* on our way back to it */
+    oldest = g->generation < oldest ? g->generation : oldest;
+    if (w->next.snapshot && w->next.generation < oldest)
         oldest = w->next.generation;
-    LIST_EACH (&g->ended, n) {
-        const struct snapshot *s = CONTAINER(n, struct snapshot, node);
-
-        oldest = s->generation < oldest ? s->generation : oldest;
-    }
-    LIST_EACH (&g->orphans, n) {
-        const struct part *p = CONTAINER(n, struct part, node);
-
-        oldest = p->generation < oldest ? p->generation : oldest;
-    }
     worker_holds_since(g->local.worker, oldest);
-}
-
-/* A little of what has ended; false: nothing has. Whatever of a snapshot is in no other and is still held lives on among the
- * orphans. */
-static bool clear_one(struct gateway *g)
-{
-    struct snapshot *s;
-    struct part *p;
-
-    if (list_is_empty(&g->ended))
-        return arena_bin_give_one(&g->bin);
-    s = CONTAINER(g->ended.head.next, struct snapshot, node);
-    p = snapshot_take_part(s);
-    if (!p) {
-        snapshot_free(s);
-        say_what_is_held(g);
-    } else if (part_leave(p, &g->bin)) {
-        p->generation = s->generation;
-        list_push_back(&g->orphans, &p->node);
-    }
-    return true;
-}
-
-static void on_clearing(struct task *t)
-{
-    struct gateway *g = CONTAINER(t, struct gateway, clearing);
-    uint64_t until_ns = clock_now_ns() + CLEARING_NS;
-
-    while (clear_one(g))
-        if (clock_now_ns() >= until_ns) {
-            loop_queue(g->local.loop, t);
-            return;
-        }
-}
-
-/* A large snapshot takes milliseconds to free, and there are clients. */
-static void let_go_of(struct gateway *g, struct snapshot *s)
-{
-    list_push_back(&g->ended, &s->node);
-    loop_queue(g->local.loop, &g->clearing);
 }
 
 static void release_part(struct part *p, struct local *l)
 {
-    struct gateway *g = CONTAINER(l, struct gateway, local);
-    bool last_orphan = link_is_on_list(&p->node) && p->holders == 1;
-
-    part_release(p, &g->bin);
-    if (last_orphan) {
-        say_what_is_held(g);
-        loop_queue(l->loop, &g->clearing);
-    }
+    ended_release(&CONTAINER(l, struct gateway, local)->ended, p);
 }
 
 static void let_go(struct local *l)
@@ -310,9 +251,7 @@ static void start(struct worker *w)
                          .report = reporter_take,
                          .let_go = let_go };
     w->local = g;
-    list_init(&g->orphans);
-    list_init(&g->ended);
-    task_init(&g->clearing, on_clearing);
+    ended_init(&g->ended, l->loop, say_what_is_held);
     pool_init(&l->exchanges, EXCHANGE_MEMORY, 0);
     conn_pool_init(&l->conns);
     sessions_init(l);
@@ -337,7 +276,7 @@ static struct snapshot *build(struct worker *w, int bundle_fd, uint64_t generati
 
     if (s) {
         s->generation = generation;
-        s->bin = &gateway_of(w)->bin;
+        s->bin = &gateway_of(w)->ended.bin;
     }
     return s;
 }
@@ -348,17 +287,17 @@ static enum build_result build_more(struct worker *w, struct snapshot *s, uint64
 
     if (r == BUILD_FAILED) {
         snapshot_log_problems(s);
-        let_go_of(gateway_of(w), s);
+        ended_take(&gateway_of(w)->ended, s);
     } else if (r == BUILD_DONE) {
         snapshot_seal(s);
-        loop_queue(&w->loop, &gateway_of(w)->clearing);
+        ended_soon(&gateway_of(w)->ended);
     }
     return r;
 }
 
 static void build_drop(struct worker *w, struct snapshot *s)
 {
-    let_go_of(gateway_of(w), s);
+    ended_take(&gateway_of(w)->ended, s);
 }
 
 static uint32_t share(uint64_t whole, uint32_t workers)
@@ -390,9 +329,9 @@ static void adopt(struct worker *w, struct snapshot *next)
     g->local.current = next->current;
     g->generation = next->generation;
     if (old)
-        let_go_of(g, old);
+        ended_take(&g->ended, old);
     links_sweep(g->local.links);
-    say_what_is_held(g);
+    say_what_is_held(&g->ended);
 }
 
 static void accepted(struct worker *w, const struct arrival *a)
@@ -473,12 +412,9 @@ static void stop(struct worker *w)
     if (!g->caretaker)
         loop_unwatch(&w->loop, &g->bell);
     reporter_end(&g->local);
-    task_cancel(&g->clearing);
-    while (clear_one(g))
-        ;
-    w->snapshot->bin = NULL;
-    snapshot_free(w->snapshot);
+    ended_take(&g->ended, w->snapshot);
     w->snapshot = NULL;
+    ended_all(&g->ended);
     pool_end(&g->local.exchanges);
     pool_end(&g->local.conns);
     pool_end(&g->local.sessions);

@@ -293,6 +293,56 @@ def test_100_reloads_under_load_lose_nothing(stage):
     gw.wait_metric(lambda m: m.get(names.S3_COUNTER, service="u") == answered)
 
 
+def large(gw, *entries, turn=0, count=300):
+    """Many consumers and services, all of them others than in the turn before."""
+    consumers = [dict(name=f"c{n}-{turn}", keys=[f"{n:032x}{turn:032x}"]) for n in range(count)]
+    services = [dict(name=f"s{n}", route_pattern=f"/s/{n}", urls=entries[0]["urls"], middleware=["rate_limit"]) for n in range(count)]
+    gw.write(**{**gw.config, "services": [*entries, *services], "consumers": consumers})
+
+
+def test_large_configurations_follow_one_another_faster_than_they_are_let_go(stage):
+    """Each is asked for while what is left of those before is still given back; a request holds on to the first; the end comes in the middle."""
+    held = acts.gate("from the first")
+    main, slow = stage.service(answers=ordinary), stage.service(answers=held)
+    gw = one(stage, main, workers=2)
+    base = gw.config["services"]
+    family = sorted(gw.family())
+    large(gw, *base, stage.route(slow, path="/slow", name="slow"))
+    gw.hup()
+    c = gw.client()
+    c.ask("GET", "/slow")
+    slow.wait_event("held")
+    with Load(gw, keep=2, once=1) as load:
+        for turn in range(1, 6):
+            large(gw, *base, turn=turn)
+            gw.hup()
+        load.wait_more(20)
+    assert not load.failures, load.failures[:5]
+    assert (gw.get("/slow").status, gw.get("/s/299").status) == (404, 200)
+    held.open.set()
+    assert c.answer().text == "from the first"
+    assert sorted(gw.family()) == family
+    large(gw, *base, turn=6)
+    gw.hup()
+    gw.signal(signal.SIGTERM)
+    assert gw.wait_end() == 0
+
+
+def test_a_worker_that_dies_anywhere_in_a_large_reload_leaves_all_on_one_configuration(stage):
+    main = stage.service(answers=ordinary)
+    gw = one(stage, main, workers=2)
+    base = gw.config["services"]
+    for turn in range(1, 7):
+        large(gw, *base, turn=turn, count=100 * turn)
+        gw.signal(signal.SIGHUP)
+        gw.wait_notified("RELOADING=1")
+        os.kill(gw.workers()[turn % 2], signal.SIGKILL)
+        gw.wait_notified("READY=1")
+        gw.wait_workers(2)
+        wait_until(lambda: len({gw.get(f"/s/{100 * turn - 1}").status for _ in range(20)}) == 1)
+        assert gw.get("/u").status == 200
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("tool", ["hey", "ab", "wrk"])
 def test_reloads_under_a_load_generator_fail_no_request(stage, tool):
