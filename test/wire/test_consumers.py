@@ -128,7 +128,7 @@ def test_keys_that_have_ended_are_warned_of_when_the_file_is_read(known, stage):
     gw = known({"name": "app", "keys": [{"id": "k1", "sha256": sha256("k-1"), "expires": "2020-01-01"}, {"sha256": sha256("k-2"), "expires": "2020-01-01T10:00:00Z"},
                                         {"id": "k3", "sha256": sha256("k-3"), "expires": "2199-01-01"}]})
     done = stage.sluice("check", gw.config_path)
-    assert done.returncode == 0 and "k3" not in done.stderr
+    assert done.returncode == 0 and "key k3" not in done.stderr
     assert re.search(r"config\.yaml:\d+:\d+: warning: app: its key k1 has ended \(2020-01-01\)", done.stderr), done.stderr
     assert re.search(r"app: its key number 2 has ended \(2020-01-01T10:00:00Z\)", done.stderr)
     assert "its key k1 has ended" in gw.stderr()

@@ -115,6 +115,12 @@ class Sentinel(Redis):
                        "sentinel failover-timeout mymaster 2000\n")
         super().__init__(directory)
 
+    def start(self):
+        super().start()
+        # It looks every second or two at everything, and every ten at what a replica says. PING-PERIOD stays: five of them is how
+        # old the news of a replica may be that is to take over, and that must not depend on how busy the machine is.
+        self.ask("SENTINEL", "DEBUG", "INFO-PERIOD", 100, "ASK-PERIOD", 100, "PUBLISH-PERIOD", 100)
+
     def command(self):
         return ["redis-server", self.config, "--sentinel", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.dir]
 
