@@ -216,8 +216,8 @@ static void feed_body(struct session *s)
     for (;;) {
         struct piece p = { 0 };
         size_t skip;
-        enum h1_body_result r =
-            h1_body_next(&s->body, conn_input(s->conn), &skip, &p.data, &x->req_trailers);
+        enum h1_body_result r = h1_body_next(&s->body, conn_input(s->conn), &skip, &p.data,
+                                             x->drops_trailers ? NULL : &x->req_trailers);
 
         conn_consume(s->conn, skip);
         switch (r) {

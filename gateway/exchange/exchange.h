@@ -49,6 +49,7 @@ struct exchange {
     bool end_waited;   /* and so did its end, with nothing more before it */
     bool delivered;    /* the client has been given the end of the answer */
     bool request_tapped, response_tapped;
+    bool drops_trailers; /* of the request: they could pass for what a step says of the client */
     struct local *local;       /* this worker's loop, links, pools */
     struct part *part;         /* the service's share of the snapshot it began with */
     const struct route *route; /* never NULL once started */

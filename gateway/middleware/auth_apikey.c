@@ -49,7 +49,8 @@ static const struct conf_key keys[] = {
     KEY(auth_apikey_settings, strip, boolean, "false", "Do not pass the key on to the service."),
     KEY(auth_apikey_settings, identity_headers, pairs, "{}",
         "Headers that tell the service who asks, each with what it says: name, plan or groups (of "
-        "the consumer). What a client sends under these names is removed, always."),
+        "the consumer). What a client sends under these names is removed, always, and so are the "
+        "trailers of its request."),
     KEY_END,
 };
 
@@ -261,7 +262,8 @@ static bool is_name_of(struct str said, struct str name)
     return true;
 }
 
-/* Whether or not this step acts: what a client says about itself is never what we would say. */
+/* Whether or not this step acts: what a client says about itself is never what we would say. Trailers come when the
+ * head has gone, and some servers merge them into it. (RFC 9110 6.5.1) */
 static void remove_claims(const struct auth_apikey *a, struct exchange *x)
 {
     struct fields *fields = &x->req.fields;
@@ -270,6 +272,7 @@ static void remove_claims(const struct auth_apikey *a, struct exchange *x)
         for (size_t n = 0; n < a->header_count; n++)
             if (is_name_of(fields->at[i].name, a->headers[n].name))
                 fields->at[i].name.len = 0;
+    x->drops_trailers = true;
 }
 
 static struct str told(const struct consumer *who, enum told what)

@@ -54,6 +54,14 @@ def test_what_a_client_says_about_itself_never_arrives(known, sent):
         assert gw.service.last.headers.get("X-Consumer") == (None if text == "plain" else "app")
 
 
+def test_what_a_client_says_about_itself_does_not_arrive_as_a_trailer_either(known):
+    gw = known(consumer("app", "k-1"), valid_keys=["plain"])
+    for text in ("k-1", "plain"):
+        answer = gw.request("POST", "/", key(text), chunks=[b"a"], trailers=[("X-Consumer", "root"), ("X_Plan", "root"), ("X-Sum", "9")])
+        assert answer.status == 200 and gw.service.last.body == b"a"
+        assert gw.service.last.trailers.pairs == []
+
+
 def test_a_fresh_key_from_the_command_line_works_as_it_is_printed(stage):
     made = stage.sluice("key", "new", "--name", "mobile-app")
     assert made.returncode == 0 and made.stderr == ""
