@@ -145,33 +145,61 @@ static struct route_limits limits_of(const struct conf_limits *l, const struct c
                                   .client_write_ns = t->client_write };
 }
 
-static void build_steps(struct builder *b, const struct conf_steps *from, struct step *steps,
-                        uint32_t *count, bool *counts_for_s3)
+static void begin_steps(struct part_build *w, struct route *r, size_t most)
 {
-    for (size_t i = 0; i < from->count; i++) {
-        const struct conf_step *conf = &from->items[i];
-        const struct middleware *type = catalog_middleware(conf->type);
-        struct step *s = &steps[*count];
-        uint32_t offset = 0;
+    w->route = r;
+    w->steps = ARENA_ARRAY(&w->part->arena, struct step, most + 1);
+    r->steps = w->steps;
+    w->from = &w->b.globals->steps;
+    w->next = 0;
+    w->b.whole_gateway = true;
+}
 
-        if (conf->mode == CONF_MODE_OFF)
-            continue;
-        if (*count > 0)
-            offset = (steps[*count - 1].state_offset +
-                      (uint32_t)steps[*count - 1].type->state_size + 15) &
-                     ~15u;
-        *s = (struct step){
-            .type = type, .settings = conf->settings, .mode = conf->mode, .state_offset = offset
-        };
-        b->step_name = conf->name;
-        b->at = conf->at;
-        if (type->prepare)
-            s->prepared = type->prepare(b, conf->settings);
-        b->identified |= type->identifies;
-        if (str_equal(str_from(type->settings.name), STR("metrics")))
-            *counts_for_s3 = true;
-        ++*count;
+/* Behind those that are there. True: it has more to prepare. */
+static bool add_step(struct part_build *w, const struct conf_step *conf)
+{
+    const struct middleware *type = catalog_middleware(conf->type);
+    struct step *s = &w->steps[w->route->step_count], *before = s - 1;
+    uint32_t offset = 0;
+
+    if (conf->mode == CONF_MODE_OFF)
+        return false;
+    if (w->route->step_count > 0)
+        offset = (before->state_offset + (uint32_t)before->type->state_size + 15) & ~15u;
+    *s = (struct step){
+        .type = type, .settings = conf->settings, .mode = conf->mode, .state_offset = offset
+    };
+    w->b.step_name = conf->name;
+    w->b.at = conf->at;
+    if (type->prepare)
+        s->prepared = type->prepare(&w->b, conf->settings);
+    w->b.identified |= type->identifies;
+    if (str_equal(str_from(type->settings.name), STR("metrics")))
+        w->route->counts_for_s3 = true;
+    w->route->step_count++;
+    return s->prepared && type->prepare_more;
+}
+
+bool part_build_more(struct part_build *w, uint64_t until_ns)
+{
+    const struct step *last;
+
+    if (w->preparing) {
+        last = &w->steps[w->route->step_count - 1];
+        w->preparing = !last->type->prepare_more(&w->b, last->settings,
+                                                 (void *)(uintptr_t)last->prepared, until_ns);
+        return false;
     }
+    if (w->next < w->from->count) {
+        w->preparing = add_step(w, &w->from->items[w->next++]);
+        return false;
+    }
+    if (!w->b.whole_gateway || !w->part->conf)
+        return true;
+    w->from = &w->part->conf->steps;
+    w->next = 0;
+    w->b.whole_gateway = false;
+    return false;
 }
 
 static uint64_t id_of(const struct builder *b, struct str name)
@@ -179,26 +207,20 @@ static uint64_t id_of(const struct builder *b, struct str name)
     return hash_keyed(&region_header(b->region)->key, name.at, name.len);
 }
 
-void part_build_service(struct builder *b, struct part *p)
+void part_build_service(struct part_build *w)
 {
+    struct part *p = w->part;
     const struct conf_service *conf = p->conf;
-    const struct conf_steps *gateways = &b->globals->steps;
     struct route *r = p->routes = ARENA_NEW(&p->arena, struct route);
-    struct step *steps =
-        ARENA_ARRAY(&p->arena, struct step, gateways->count + conf->steps.count + 1);
 
-    build_service(b, p);
-    b->whole_gateway = true;
-    build_steps(b, gateways, steps, &r->step_count, &r->counts_for_s3);
-    b->whole_gateway = false;
-    build_steps(b, &conf->steps, steps, &r->step_count, &r->counts_for_s3);
+    build_service(&w->b, p);
     r->part = p;
     r->handler = &proxy_handler;
-    r->steps = steps;
     r->service = &p->service;
     r->service_name = conf->name;
-    r->service_id = id_of(b, conf->name);
+    r->service_id = id_of(&w->b, conf->name);
     r->limits = limits_of(&conf->limits, &conf->timeouts);
+    begin_steps(w, r, w->b.globals->steps.count + conf->steps.count);
 }
 
 /* ---- the gateway's own routes ----------------------------------------------------------------- */
@@ -221,23 +243,11 @@ static void own_handlers(struct builder *b, struct part *p)
     p->routes[OWN_READY].prepared = ready;
 }
 
-/* A limit of the whole gateway sees every request, also those that nobody claims. */
-static void own_steps(struct builder *b, struct part *p)
-{
-    const struct conf_steps *gateways = &b->globals->steps;
-    struct route *r = &p->routes[OWN_UNMATCHED];
-    struct step *steps = ARENA_ARRAY(&p->arena, struct step, gateways->count + 1);
-
-    b->service_name = r->service_name;
-    b->whole_gateway = true;
-    build_steps(b, gateways, steps, &r->step_count, &r->counts_for_s3);
-    r->steps = steps;
-}
-
-void part_build_own(struct builder *b, struct part *p)
+void part_build_own(struct part_build *w)
 {
     static const char *const names[] = { "unmatched", "metrics", "health", "ready" };
-    const struct conf_globals *g = b->globals;
+    const struct conf_globals *g = w->b.globals;
+    struct part *p = w->part;
 
     p->routes = ARENA_ARRAY(&p->arena, struct route, OWN_COUNT);
     for (int i = 0; i < OWN_COUNT; i++) {
@@ -245,11 +255,13 @@ void part_build_own(struct builder *b, struct part *p)
 
         p->routes[i] = (struct route){ .part = p,
                                        .service_name = name,
-                                       .service_id = id_of(b, name),
+                                       .service_id = id_of(&w->b, name),
                                        .limits = limits_of(&g->limits, &g->timeouts) };
     }
-    own_handlers(b, p);
-    own_steps(b, p);
+    own_handlers(&w->b, p);
+    /* A limit of the whole gateway sees every request, also those that nobody claims. */
+    w->b.service_name = p->routes[OWN_UNMATCHED].service_name;
+    begin_steps(w, &p->routes[OWN_UNMATCHED], g->steps.count);
 }
 
 bool part_addresses_stand(struct builder *b, const struct part *p)

@@ -44,10 +44,24 @@ void part_enter(struct part *p);
 /* It is in one less, which does not hold it any more. True: it has become an orphan. */
 bool part_leave(struct part *p, struct arena_bin *bin);
 
-/* Make it the share of the service p->conf. b->arena is the part's, b->at and b->service_name the service's. */
-void part_build_service(struct builder *b, struct part *p);
-/* Make it the gateway's own. */
-void part_build_own(struct builder *b, struct part *p);
+/* A part being built. */
+struct part_build {
+    struct builder
+        b; /* whoever begins fills it in: b.arena is the part's, b.at and b.service_name the service's */
+    struct part *part;
+    struct route *route; /* whose steps are made: all that there are */
+    struct step *steps;
+    const struct conf_steps *from; /* the gateway's, then the service's own */
+    size_t next;                   /* of these */
+    bool preparing;                /* the step made last is not ready */
+};
+
+/* Begin to make it the share of the service w->part->conf, */
+void part_build_service(struct part_build *w);
+/* or the gateway's own. */
+void part_build_own(struct part_build *w);
+/* A step, or a slice of what a step takes; true: the part is ready. */
+bool part_build_more(struct part_build *w, uint64_t until_ns) MUST_USE;
 /* Do the names of its endpoints still stand for the same addresses, by this bundle? */
 bool part_addresses_stand(struct builder *b, const struct part *p);
 

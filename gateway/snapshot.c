@@ -40,12 +40,13 @@ struct snapshot_build {
     struct conf_tree *tree;
     struct conf_file *file;
     struct router_builder *router;
-    uint64_t stores;      /* a hash of where they are */
-    uint64_t consumers;   /* a hash of those looked at so far */
-    size_t consumer_keys; /* that they have */
-    uint32_t next;        /* service, or part whose routes are added */
-    size_t next_route;    /* of that part */
-    uint32_t found;       /* where the last part that is shared stood */
+    struct part_build part; /* .part NULL: none has been begun */
+    uint64_t stores;        /* a hash of where they are */
+    uint64_t consumers;     /* a hash of those looked at so far */
+    size_t consumer_keys;   /* that they have */
+    uint32_t next;          /* service, or part whose routes are added */
+    size_t next_route;      /* of that part */
+    uint32_t found;         /* where the last part that is shared stood */
 };
 
 /* ---- parts ----------------------------------------------------------------------------------- */
@@ -65,26 +66,46 @@ static struct builder builder_of(struct snapshot *s, struct part *p, struct str 
                              .bundle = build->bundle };
 }
 
-static struct part *build_part(struct snapshot *s, uint32_t index, uint64_t hash)
+/* Begin a part; it is the snapshot's, whatever becomes of it. */
+static struct part *begin_part(struct snapshot *s, uint64_t hash)
 {
-    struct snapshot_build *build = s->build;
     struct part *p = part_new(hash, s->consumers);
-    struct builder b = builder_of(s, p, STR(""));
 
-    p->conf = conf_read_service(build->file, s->globals, index, &p->arena);
-    b.service_name = p->conf->name;
-    b.at = p->conf->at;
-    if (build->problems.errors == 0) /* what could not be read cannot be built */
-        part_build_service(&b, p);
+    s->build->part = (struct part_build){ .b = builder_of(s, p, STR("")), .part = p };
     return p;
 }
 
-static void build_own(struct snapshot *s)
+static void read_service(struct snapshot *s, uint32_t index)
 {
-    struct part *p = s->own = part_new(0, s->consumers);
-    struct builder b = builder_of(s, p, STR(""));
+    struct part_build *w = &s->build->part;
 
-    part_build_own(&b, p);
+    w->part->conf = conf_read_service(s->build->file, s->globals, index, &w->part->arena);
+    w->b.service_name = w->part->conf->name;
+    w->b.at = w->part->conf->at;
+    if (s->build->problems.errors == 0)
+        part_build_service(w);
+    else
+        w->part = NULL; /* what could not be read cannot be built */
+}
+
+static void begin_own(struct snapshot *s)
+{
+    s->own = begin_part(s, 0);
+    part_build_own(&s->build->part);
+}
+
+/* Go on with the part that has been begun. False: there is none. */
+static bool part_goes_on(struct snapshot *s, uint64_t until_ns)
+{
+    struct part_build *w = &s->build->part;
+
+    if (!w->part)
+        return false;
+    if (w->part != s->own && !w->part->conf)
+        read_service(s, s->part_count - 1);
+    else if (part_build_more(w, until_ns))
+        w->part = NULL;
+    return true;
 }
 
 /* ---- routes ----------------------------------------------------------------------------------- */
@@ -407,7 +428,7 @@ static void take_service(struct snapshot *s, uint32_t i)
         part_enter(p);
         s->shared_count++;
     } else {
-        p = build_part(s, i, hash);
+        p = begin_part(s, hash);
     }
     s->parts[s->part_count++] = p;
 }
@@ -433,10 +454,15 @@ static bool step_on(struct snapshot *s, uint64_t until_ns)
         read_consumer(s);
         return false;
     case BUILD_OWN:
-        build_own(s);
+        if (!s->own)
+            begin_own(s);
+        if (part_goes_on(s, until_ns))
+            return false;
         b->phase = b->role == BUILD_CARETAKER ? BUILD_ROUTER : BUILD_SERVICES;
         return false;
     case BUILD_SERVICES:
+        if (part_goes_on(s, until_ns))
+            return false;
         if (b->next < conf_service_count(b->file)) {
             take_service(s, b->next++);
             return false;

@@ -56,6 +56,10 @@ struct middleware {
     /* Part of a build, once for each step of each service: first in the master (which makes the shared tables), then in
      * each process that adopts (which finds them). The result is step->prepared. Problems go to the builder. */
     const void *(*prepare)(struct builder *b, const void *settings);
+    /* What of that may take long, in slices to about until_ns on clock_now_ns(): a living worker has clients. Called until
+     * it returns true, unless prepare gave NULL. NULL: prepare does it all. */
+    bool (*prepare_more)(struct builder *b, const void *settings, void *prepared,
+                         uint64_t until_ns);
 
     /* The request's head is known; its body may still be on its way. */
     step_fn on_request;

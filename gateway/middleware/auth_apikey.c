@@ -5,6 +5,7 @@
  * consumers are known by their digests (consumers.h): who has one is somebody, has a plan, and may be bound to addresses
  * and services. What services are told about it (identity_headers) is never what a client has said itself.
  */
+#include "gateway/base/clock.h"
 #include "gateway/base/hash.h"
 #include "gateway/exchange/builder.h"
 #include "gateway/exchange/consumers.h"
@@ -94,6 +95,8 @@ static void check(const void *settings, const struct conf_node *at, struct conf_
     }
 }
 
+#define KEYS_PER_LOOK 64 /* at the clock */
+
 struct entry {
     uint64_t hash; /* 0: free */
     struct str key;
@@ -108,7 +111,8 @@ struct identity_header {
 struct auth_apikey {
     struct hash_key hash_key;
     struct entry *entries;
-    size_t mask; /* places, a power of two, minus one; at most half are taken */
+    size_t mask;  /* places, a power of two, minus one; at most half are taken */
+    size_t added; /* keys so far */
     const struct consumers *consumers; /* NULL: none */
     struct presented presented;
     unsigned status;
@@ -138,16 +142,12 @@ static void add_key(struct auth_apikey *a, struct str key)
     a->entries[i] = (struct entry){ hash, key };
 }
 
-static void add_keys(struct auth_apikey *a, struct builder *b, const struct conf_list *list)
+static void make_room(struct auth_apikey *a, struct builder *b, size_t count)
 {
-    const struct str *valid = list->items;
-
     a->mask = 1;
-    while (a->mask + 1 < 2 * list->count)
+    while (a->mask + 1 < 2 * count)
         a->mask = a->mask * 2 + 1;
     a->entries = ARENA_ARRAY(b->arena, struct entry, a->mask + 1);
-    for (size_t i = 0; i < list->count; i++)
-        add_key(a, str_keep(b->arena, valid[i]));
 }
 
 /* One key must not be two: which would hold, the end of the one or the validity of the other? */
@@ -159,7 +159,9 @@ static bool check_keys(const struct auth_apikey *a, struct builder *b,
     if (s->valid_keys.count == 0 && !a->consumers && b->role != BUILD_CARETAKER)
         return builder_problem(b, "auth_apikey: \"valid_keys\" is missing, and there are no "
                                   "consumers to ask for theirs");
-    for (size_t i = 0; a->consumers && i < s->valid_keys.count; i++) {
+    if (b->role != BUILD_MASTER || !a->consumers) /* what it has found good, is */
+        return true;
+    for (size_t i = 0; i < s->valid_keys.count; i++) {
         const struct consumer_key *k = consumers_find(a->consumers, valid[i]);
 
         if (k)
@@ -196,12 +198,27 @@ static const void *prepare(struct builder *b, const void *settings)
                                .strip = s->strip };
     if (!presented_build(&a->presented, b, s->header, s->query, s->cookie) || !check_keys(a, b, s))
         return NULL;
-    add_keys(a, b, &s->valid_keys);
+    make_room(a, b, s->valid_keys.count);
     keep_headers(a, b, &s->identity_headers);
     if (s->status == 401)
         a->challenge =
             str_format(b->arena, "ApiKey header=\"%.*s\"", STR_ARGS(a->presented.header));
     return a;
+}
+
+/* There may be very many. */
+static bool prepare_more(struct builder *b, const void *settings, void *prepared, uint64_t until_ns)
+{
+    const struct auth_apikey_settings *s = settings;
+    const struct str *valid = s->valid_keys.items;
+    struct auth_apikey *a = prepared;
+
+    while (a->added < s->valid_keys.count) {
+        add_key(a, str_keep(b->arena, valid[a->added++]));
+        if (a->added % KEYS_PER_LOOK == 0 && clock_now_ns() >= until_ns)
+            break;
+    }
+    return a->added == s->valid_keys.count;
 }
 
 /* ---- who asks --------------------------------------------------------------------------------- */
@@ -349,5 +366,6 @@ const struct middleware auth_apikey_middleware = {
                   .check = check },
     .identifies = true,
     .prepare = prepare,
+    .prepare_more = prepare_more,
     .on_request = on_request,
 };

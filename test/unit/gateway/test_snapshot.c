@@ -377,6 +377,41 @@ START_TEST(test_slices_give_the_same_as_one_go)
 }
 END_TEST
 
+/* What stands in one service may be much, too: keys here, routes there. */
+START_TEST(test_one_large_service_is_built_in_slices)
+{
+    enum { COUNT = 2000 };
+    const size_t room = (size_t)COUNT * 60 + 1000;
+    char *text = malloc(room), path[32];
+    size_t at = (size_t)snprintf(text, room,
+                                 "port: 127.0.0.1:8099\nservices:\n  - name: s\n    urls: "
+                                 "['http://127.0.0.1:1']\n    middleware: [auth_apikey]\n    "
+                                 "auth_apikey:\n      valid_keys:\n");
+    unsigned slices = 0;
+    struct snapshot *m, *s;
+    int fd;
+
+    for (int i = 0; i < COUNT; i++)
+        at += (size_t)snprintf(text + at, room - at, "        - key-%d\n", i);
+    at += (size_t)snprintf(text + at, room - at, "    routes:\n");
+    for (int i = 0; i < COUNT; i++)
+        at += (size_t)snprintf(text + at, room - at, "      - {path: /s/%d}\n", i);
+    begin();
+    m = rehearse(text, &fd, NULL, 0);
+    s = adopt(fd, NULL, 0, &slices);
+    ck_assert_uint_gt(slices, COUNT + COUNT / 64);
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(path, sizeof path, "/s/%d", i);
+        ck_assert_ptr_eq(find(s, path), s->parts[0]->routes);
+    }
+    snapshot_free(s);
+    snapshot_free(m);
+    close(fd);
+    free(text);
+    finish();
+}
+END_TEST
+
 /* Given up in the middle, after any number of slices: nothing stays behind, and what it borrowed is whole. */
 START_TEST(test_a_build_dropped_in_the_middle_leaves_the_one_before_whole)
 {
@@ -591,6 +626,7 @@ int main(void)
     tcase_add_loop_test(t, test_a_change_of_consumers_is_one_of_every_part, 0, 4);
     tcase_add_test(t, test_stores_are_where_the_master_found_them);
     tcase_add_test(t, test_slices_give_the_same_as_one_go);
+    tcase_add_test(t, test_one_large_service_is_built_in_slices);
     tcase_add_test(t, test_a_build_dropped_in_the_middle_leaves_the_one_before_whole);
     tcase_add_test(t, test_two_services_on_one_route_are_told_where);
     tcase_add_loop_test(t, test_what_cannot_be_read_fails_with_its_place, 0, 7);

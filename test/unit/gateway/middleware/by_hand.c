@@ -56,6 +56,9 @@ bool stage_step(struct stage *s, const struct middleware *type, const char *serv
     s->step = (struct step){ .type = type, .settings = settings, .mode = CONF_MODE_ENFORCE };
     if (s->problems.errors == 0)
         s->step.prepared = type->prepare(&s->builder, settings);
+    while (s->step.prepared && type->prepare_more &&
+           !type->prepare_more(&s->builder, settings, (void *)(uintptr_t)s->step.prepared, 0))
+        ;
     return s->problems.errors == 0;
 }
 
