@@ -43,16 +43,20 @@ static bool read_list_of(const struct conf_key *key, const struct conf_node *n, 
     size_t count = n->kind == CONF_LIST ? n->count : !conf_node_is_empty(n);
     bool good = count_fits(e, n, count, p);
     struct conf_list list = { .count = count };
+    const struct conf_node *one = n->kind == CONF_LIST ? n->first : n;
+    void *init = NULL;
     char *to;
 
     list.items = to = count ? arena_take(a, count * e->size) : NULL;
-    if (n->kind != CONF_LIST && count)
-        good &= read_item(&item, n, to, a, p);
-    else
-        CONF_EACH (n, child) {
-            good &= read_item(&item, child, to, a, p);
-            to += e->size;
-        }
+    if (count && item.type == &conf_type_block) {
+        init = arena_take(a, e->size);
+        conf_read_defaults(item.arg, init, a); /* once for all, there may be many */
+    }
+    for (size_t i = 0; i < count; i++, one = one->next, to += e->size) {
+        if (init)
+            memcpy(to, init, e->size);
+        good &= conf_read_key(&item, one, to, a, p);
+    }
     if (good)
         *(struct conf_list *)field = list;
     return good;

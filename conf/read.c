@@ -101,38 +101,39 @@ static void refused_default(const struct conf_schema *s, const struct conf_key *
     die("the default of %s.%s, %s: %.*s", s->name, key->name, key->init, STR_ARGS(why));
 }
 
-/* Lists and maps are flow YAML; everything else is one scalar, and worth no parser. */
+/* Lists and maps are flow YAML; everything else is one scalar, and worth no parser. p: empty, and stays so. */
 static void read_default(const struct conf_schema *s, const struct conf_key *key, void *settings,
-                         struct arena *a)
+                         struct arena *a, struct conf_problems *p)
 {
     struct conf_node scalar = { .kind = CONF_SCALAR, .quoted = true, .text = str_from(key->init) };
     struct conf_tree *tree = NULL;
     const struct conf_node *n = &scalar;
-    struct conf_problems p;
 
-    conf_problems_init(&p);
     if (str_equal(scalar.text, STR("[]")) || str_equal(scalar.text, STR("{}"))) {
         scalar.kind = scalar.text.at[0] == '[' ? CONF_LIST : CONF_MAP;
         scalar.text = STR_NONE;
     } else if (key->init[0] == '[' || (key->init[0] == '{' && (key->type == &conf_type_pairs ||
                                                                key->type == &conf_type_map_of))) {
-        tree = conf_tree_read(STR("default"), scalar.text, &conf_env_none, &p);
+        tree = conf_tree_read(STR("default"), scalar.text, &conf_env_none, p);
         n = conf_tree_root(tree);
     }
-    if (!n || !conf_read_key(key, n, settings, a, &p))
-        refused_default(s, key, &p);
+    if (!n || !conf_read_key(key, n, settings, a, p))
+        refused_default(s, key, p);
     conf_tree_free(tree);
-    conf_problems_free(&p);
 }
 
 void conf_read_defaults(const struct conf_schema *s, void *settings, struct arena *a)
 {
+    struct conf_problems p; /* large: one for all keys */
+
+    conf_problems_init(&p);
     for (const struct conf_key *key = s->keys; key && key->name; key++) {
         if (key->type == &conf_type_block)
             conf_read_defaults(key->arg, (char *)settings + key->offset, a);
         else if (key->init)
-            read_default(s, key, settings, a);
+            read_default(s, key, settings, a, &p);
     }
+    conf_problems_free(&p);
 }
 
 /* ---- layers ---- */
