@@ -186,7 +186,8 @@ compile_commands.json: Makefile FORCE ## for clangd and clang-tidy
 
 install: release      ## PREFIX=/usr/local DESTDIR=: binary, man page, configuration (never overwritten), systemd unit
 	install -D -m 755 $B/release/sluice $(DESTDIR)$(PREFIX)/bin/sluice
-	install -D -m 644 scripts/sluice.1 $(DESTDIR)$(PREFIX)/share/man/man1/sluice.1
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	sed -e 's|@VERSION@|$(VERSION)|' scripts/sluice.1 >$(DESTDIR)$(PREFIX)/share/man/man1/sluice.1
 	test -e $(DESTDIR)$(SYSCONF)/sluice/config.yaml || install -D -m 644 conf/config.yaml $(DESTDIR)$(SYSCONF)/sluice/config.yaml
 	install -D -m 644 scripts/sluice.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/sluice.conf
 	install -d $(DESTDIR)$(UNITDIR)
