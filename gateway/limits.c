@@ -10,6 +10,8 @@
 #include "gateway/base/json.h"
 #include "gateway/base/number.h"
 #include "gateway/limiting/limit_top.h"
+#include "ratelimit/gradient.h"
+#include "shm/places.h"
 
 /* A client under a limit, over all seats. */
 struct row {
@@ -97,39 +99,55 @@ static bool gather(struct view *v)
     return true;
 }
 
-/* ---- what is left ----------------------------------------------------------------------------- */
+/* ---- what is left, or taken right now --------------------------------------------------------- */
 
 struct seen_limit {
     struct str name;
     uint64_t id;
-    const struct algorithm *algorithm;
+    bool can_look;
+    /* a rate */
+    const struct algorithm *algorithm; /* NULL: it is one of so many at once */
     struct limit limit;
     struct limiter limiter;
-    bool in_store, can_look;
+    bool in_store;
+    /* so many at once */
+    struct limit_places at_most;
+    struct places places;
+    const struct gradient_words *measure; /* NULL: the limit does not move */
 };
+
+static struct str in_scratch(struct arena *scratch, const char *kind, struct str name)
+{
+    arena_init(scratch, NULL);
+    return str_format(scratch, "%s/%.*s", kind, STR_ARGS(name));
+}
 
 static bool log_of(const struct view *v, struct str name, struct limit_log *log)
 {
     struct arena scratch;
-    bool found;
+    bool found = limit_log_look(v->region, in_scratch(&scratch, "log", name), log);
 
-    arena_init(&scratch, NULL);
-    found = limit_log_look(v->region, str_format(&scratch, "log/%.*s", STR_ARGS(name)), log);
     arena_free(&scratch);
     return found;
 }
 
-static bool look_at_limit(const struct view *v, const struct table_info *info, struct seen_limit *s)
+static void look_at_places(const struct view *v, struct seen_limit *s)
 {
-    const shared_word *words = info->at;
+    struct arena scratch;
+    struct str measure = in_scratch(&scratch, "gradient", s->name);
+
+    s->can_look = places_table(v->region, STR("gateway/places"), &s->places);
+    if (s->at_most.min)
+        s->measure = region_table(v->region, TABLE_GRADIENT, measure, sizeof *s->measure);
+    arena_free(&scratch);
+}
+
+static bool look_at_rate(const struct view *v, const shared_word *words, struct seen_limit *s)
+{
     struct limit_log log;
     struct cells cells;
 
-    if (info->kind != TABLE_LIMIT || info->size != LIMIT_WORDS * sizeof *words)
-        return false;
-    *s = (struct seen_limit){ .name = info->name, .id = word_peek(&words[LIMIT_ID]) };
-    if (s->id == 0 ||
-        !limiter_read_meaning(word_peek(&words[LIMIT_MEANING]), &s->algorithm, &s->limit))
+    if (!limiter_read_meaning(word_peek(&words[LIMIT_MEANING]), &s->algorithm, &s->limit))
         return false;
     s->in_store = word_peek(&words[LIMIT_IN_STORE]) != 0;
     s->can_look = !s->in_store && cells_table_look(v->region, STR("gateway/limits"), &cells) &&
@@ -141,6 +159,40 @@ static bool look_at_limit(const struct view *v, const struct table_info *info, s
                       /* not so for a name that the directory cuts */
                       limiter_id(&s->limiter) == s->id;
     return true;
+}
+
+static bool look_at_limit(const struct view *v, const struct table_info *info, struct seen_limit *s)
+{
+    const shared_word *words = info->at;
+
+    if (info->kind != TABLE_LIMIT || info->size != LIMIT_WORDS * sizeof *words)
+        return false;
+    *s = (struct seen_limit){ .name = info->name, .id = word_peek(&words[LIMIT_ID]) };
+    if (s->id == 0)
+        return false;
+    if (!limit_places_read(word_peek(&words[LIMIT_PLACES]), &s->at_most))
+        return look_at_rate(v, words, s);
+    look_at_places(v, s);
+    return true;
+}
+
+/* How many at once there may be now. What was found out under an older configuration holds as far as the new one allows. */
+static uint64_t most_now(const struct seen_limit *s)
+{
+    struct gradient_view moved;
+
+    if (!s->measure)
+        return s->at_most.max;
+    moved = gradient_look(s->measure);
+    if (moved.measuring || moved.limit < s->at_most.min)
+        return s->at_most.min;
+    return moved.limit < s->at_most.max ? moved.limit : s->at_most.max;
+}
+
+static struct places_view places_of(const struct seen_limit *s, uint64_t key)
+{
+    return s->can_look ? places_look(&s->places, SEAT_NONE, key, clock_now_ns())
+                       : (struct places_view){ 0 };
 }
 
 /* ---- saying ----------------------------------------------------------------------------------- */
@@ -167,24 +219,58 @@ static int by_taken(const void *a, const void *b)
     return by_refused(a, b);
 }
 
-static void say_row(struct view *v, const struct seen_limit *s, const struct row *r)
+static void say_left(const struct view *v, const struct seen_limit *s, const struct row *r)
 {
-    struct decision d = { 0 };
     char left[NUMBER_TEXT_MAX + 1] = "-";
 
-    if (s->can_look) {
-        d = limiter_take(&s->limiter, r->key, 0, v->now_ns);
-        left[number_write_u64(left, d.remaining)] = '\0';
-    }
-    fprintf(v->out, "%12.1f %12.1f %12llu %12llu %10s  %.*s\n", r->per_s[TOP_REFUSED],
-            r->per_s[TOP_TAKEN], (unsigned long long)r->total[TOP_REFUSED],
-            (unsigned long long)r->total[TOP_TAKEN], left, STR_ARGS(r->text));
+    if (s->can_look)
+        left[number_write_u64(left, limiter_take(&s->limiter, r->key, 0, v->now_ns).remaining)] =
+            '\0';
+    fprintf(v->out, " %10s", left);
+}
+
+static void say_now(const struct view *v, const struct seen_limit *s, const struct row *r)
+{
+    struct places_view now = places_of(s, r->key);
+
+    fprintf(v->out, " %10llu %10llu %10llu", (unsigned long long)now.taken,
+            (unsigned long long)most_now(s), (unsigned long long)now.waiting);
+}
+
+static void say_row(struct view *v, const struct seen_limit *s, const struct row *r)
+{
+    fprintf(v->out, "%12.1f %12.1f %12llu %12llu", r->per_s[TOP_REFUSED], r->per_s[TOP_TAKEN],
+            (unsigned long long)r->total[TOP_REFUSED], (unsigned long long)r->total[TOP_TAKEN]);
+    (s->algorithm ? say_left : say_now)(v, s, r);
+    fprintf(v->out, "  %.*s\n", STR_ARGS(r->text));
+}
+
+static void say_left_as_json(struct view *v, const struct seen_limit *s, const struct row *r)
+{
+    struct decision d;
+
+    if (!s->can_look)
+        return;
+    d = limiter_take(&s->limiter, r->key, 0, v->now_ns);
+    json_key(&v->json, STR("left"));
+    json_u64(&v->json, d.remaining);
+    json_key(&v->json, STR("retry_ms"));
+    json_ms(&v->json, d.retry_ns);
+}
+
+static void say_now_as_json(struct view *v, const struct seen_limit *s, const struct row *r)
+{
+    struct places_view now = places_of(s, r->key);
+
+    json_key(&v->json, STR("now"));
+    json_u64(&v->json, now.taken);
+    json_key(&v->json, STR("waiting"));
+    json_u64(&v->json, now.waiting);
 }
 
 static void say_row_as_json(struct view *v, const struct seen_limit *s, const struct row *r)
 {
     struct json_writer *w = &v->json;
-    struct decision d = { 0 };
 
     json_object(w);
     json_key(w, STR("key"));
@@ -197,13 +283,7 @@ static void say_row_as_json(struct view *v, const struct seen_limit *s, const st
     json_u64(w, r->total[TOP_REFUSED]);
     json_key(w, STR("taken"));
     json_u64(w, r->total[TOP_TAKEN]);
-    if (s->can_look) {
-        d = limiter_take(&s->limiter, r->key, 0, v->now_ns);
-        json_key(w, STR("left"));
-        json_u64(w, d.remaining);
-        json_key(w, STR("retry_ms"));
-        json_ms(w, d.retry_ns);
-    }
+    (s->algorithm ? say_left_as_json : say_now_as_json)(v, s, r);
     json_end(w);
 }
 
@@ -223,14 +303,50 @@ static void say_rows(struct view *v, const struct seen_limit *s)
         (v->wish->json ? say_row_as_json : say_row)(v, s, &v->rows[i]);
 }
 
+static void say_title(struct view *v, const struct seen_limit *s)
+{
+    struct str what;
+
+    fprintf(v->out, "%.*s: ", STR_ARGS(s->name));
+    if (s->algorithm) {
+        what = limit_top_describe(&v->arena, s->algorithm, &s->limit);
+        fprintf(v->out, "%.*s%s\n%12s %12s %12s %12s %10s  %s\n", STR_ARGS(what),
+                s->in_store ? " in a store" : "", "refused/s", "taken/s", "refused", "taken",
+                "left", "key");
+        return;
+    }
+    fprintf(v->out, "concurrency max %llu queue %llu%s\n", (unsigned long long)s->at_most.max,
+            (unsigned long long)s->at_most.queue, s->measure ? " adaptive" : "");
+    fprintf(v->out, "%12s %12s %12s %12s %10s %10s %10s  %s\n", "refused/s", "taken/s", "refused",
+            "taken", "now", "max", "waiting", "key");
+}
+
+static void say_rate_as_json(struct view *v, const struct seen_limit *s)
+{
+    json_string(&v->json, str_from(s->algorithm->name));
+    json_key(&v->json, STR("count"));
+    json_u64(&v->json, s->limit.count);
+    json_key(&v->json, STR("period_s"));
+    json_u64(&v->json, s->limit.per_ns / NS_PER_S);
+    json_key(&v->json, STR("burst"));
+    json_u64(&v->json, s->algorithm->at_once(&s->limit));
+}
+
+static void say_places_as_json(struct view *v, const struct seen_limit *s)
+{
+    json_string(&v->json, STR("concurrency"));
+    json_key(&v->json, STR("max"));
+    json_u64(&v->json, s->at_most.max);
+    json_key(&v->json, STR("max_now"));
+    json_u64(&v->json, most_now(s));
+    json_key(&v->json, STR("queue"));
+    json_u64(&v->json, s->at_most.queue);
+}
+
 static void say_limit(struct view *v, const struct seen_limit *s)
 {
-    struct str what = limit_top_describe(&v->arena, s->algorithm, &s->limit);
-    const char *where = s->in_store ? " in a store" : "";
-
     if (!v->wish->json) {
-        fprintf(v->out, "%.*s: %.*s%s\n%12s %12s %12s %12s %10s  %s\n", STR_ARGS(s->name),
-                STR_ARGS(what), where, "refused/s", "taken/s", "refused", "taken", "left", "key");
+        say_title(v, s);
         say_rows(v, s);
         fputc('\n', v->out);
         return;
@@ -239,13 +355,7 @@ static void say_limit(struct view *v, const struct seen_limit *s)
     json_key(&v->json, STR("limit"));
     json_string(&v->json, s->name);
     json_key(&v->json, STR("algorithm"));
-    json_string(&v->json, str_from(s->algorithm->name));
-    json_key(&v->json, STR("count"));
-    json_u64(&v->json, s->limit.count);
-    json_key(&v->json, STR("period_s"));
-    json_u64(&v->json, s->limit.per_ns / NS_PER_S);
-    json_key(&v->json, STR("burst"));
-    json_u64(&v->json, s->algorithm->at_once(&s->limit));
+    (s->algorithm ? say_rate_as_json : say_places_as_json)(v, s);
     json_key(&v->json, STR("scope"));
     json_string(&v->json, s->in_store ? STR("cluster") : STR("node"));
     json_key(&v->json, STR("keys"));

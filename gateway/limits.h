@@ -1,4 +1,5 @@
-/* `sluice limits`: whom the limits of the running gateway refuse and take, by name, and what is left to each. */
+/* `sluice limits`: whom the limits of the running gateway refuse and take, by name, and what is left to each, or how many it
+ * has at once. */
 #ifndef GATEWAY_LIMITS_H
 #define GATEWAY_LIMITS_H
 

@@ -71,18 +71,26 @@ static void say_what_it_is(const struct limit_top *t)
     word_put(&t->words[LIMIT_ID], t->id);
     word_put(&t->words[LIMIT_MEANING], t->meaning);
     word_put(&t->words[LIMIT_IN_STORE], t->in_store);
+    word_put(&t->words[LIMIT_PLACES], t->places);
+}
+
+static const char *find_words(struct limit_top *t, struct builder *b, struct str name)
+{
+    t->words = region_table(b->region, TABLE_LIMIT, name, LIMIT_WORDS * sizeof *t->words);
+    return t->words ? NULL : "there is no room in the shared memory for its name";
 }
 
 const char *limit_top_build(struct limit_top *t, struct builder *b, struct str name,
                             const struct limiter *l, bool in_store)
 {
-    *t = (struct limit_top){ .words = region_table(b->region, TABLE_LIMIT, name,
-                                                   LIMIT_WORDS * sizeof(shared_word)),
-                             .id = limiter_id(l),
+    const char *why;
+
+    *t = (struct limit_top){ .id = limiter_id(l),
                              .meaning = limiter_meaning(l),
                              .in_store = in_store };
-    if (!t->words)
-        return "there is no room in the shared memory for its name";
+    why = find_words(t, b, name);
+    if (why)
+        return why;
     if (b->role == BUILD_MASTER) {
         compare(t, b, name);
         say_change(t, b, name);
@@ -90,6 +98,31 @@ const char *limit_top_build(struct limit_top *t, struct builder *b, struct str n
         say_what_it_is(t);
     }
     return NULL;
+}
+
+uint64_t limit_places_pack(const struct limit_places *p)
+{
+    return p->min << 32 | p->queue << 16 | p->max;
+}
+
+bool limit_places_read(uint64_t word, struct limit_places *p)
+{
+    *p = (struct limit_places){ .max = word & 0xffff,
+                                .queue = word >> 16 & 0xffff,
+                                .min = word >> 32 };
+    return p->max > 0;
+}
+
+const char *limit_top_build_places(struct limit_top *t, struct builder *b, struct str name,
+                                   uint64_t id, const struct limit_places *places)
+{
+    const char *why;
+
+    *t = (struct limit_top){ .id = id, .places = limit_places_pack(places) };
+    why = find_words(t, b, name);
+    if (!why && b->role == BUILD_WORKER)
+        say_what_it_is(t);
+    return why;
 }
 
 void limit_top_note(const struct limit_top *t, struct exchange *x, enum top_kind kind,
@@ -101,7 +134,8 @@ void limit_top_note(const struct limit_top *t, struct exchange *x, enum top_kind
     char text[TOP_TEXT];
 
     /* a reload that was taken back may have left other words */
-    if (UNLIKELY(word_peek(&t->words[LIMIT_MEANING]) != t->meaning))
+    if (UNLIKELY(word_peek(&t->words[LIMIT_MEANING]) != t->meaning ||
+                 word_peek(&t->words[LIMIT_PLACES]) != t->places))
         say_what_it_is(t);
     if (!top_count(top, seat, kind, t->id, key, n, now_ns))
         top_enter(top, seat, kind, t->id, key, n, now_ns,

@@ -18,6 +18,7 @@
 #include "gateway/limiting/limit_line.h"
 #include "gateway/limiting/limit_plan.h"
 #include "gateway/limiting/limit_state.h"
+#include "gateway/limiting/limit_top.h"
 #include "shm/holds.h"
 
 extern const struct middleware concurrency_middleware;
@@ -129,6 +130,7 @@ struct concurrency {
     struct limit_plan plan;        /* whose is which of … */
     const struct limit_most *most; /* … these; one, or one for each plan */
     const struct str *plan_names;
+    struct limit_top *tops; /* what people see of each of `most` */
     const struct region_header *region;
     struct holds now; /* for pages */
     uint64_t queue;
@@ -171,6 +173,17 @@ static bool make_tables(struct builder *b, struct concurrency *c, struct str nam
            builder_problem(b, "there is no room in the shared memory for its counts");
 }
 
+static bool make_top(struct builder *b, struct concurrency *c, size_t i, struct str name)
+{
+    struct limit_places places = { .max = c->most[i].max,
+                                   .queue = c->queue,
+                                   .min = c->most[i].measure ? c->most[i].gradient.min : 0 };
+    const char *why = limit_top_build_places(
+        &c->tops[i], b, name, hash_str(&region_header(b->region)->key, name), &places);
+
+    return !why || builder_problem(b, "max: %s", why);
+}
+
 static bool make_most(struct builder *b, struct concurrency *c, struct str name,
                       const struct concurrency_settings *s)
 {
@@ -187,11 +200,13 @@ static bool make_most(struct builder *b, struct concurrency *c, struct str name,
         most->measure = region_table(b->region, TABLE_GRADIENT,
                                      str_format(b->arena, "gradient/%.*s", STR_ARGS(name)),
                                      sizeof *most->measure);
-    return !s->adaptive || most->measure ||
-           builder_problem(b, "there is no room in the shared memory for what it measures");
+    if (s->adaptive && !most->measure)
+        return builder_problem(b, "there is no room in the shared memory for what it measures");
+    c->tops = ARENA_NEW(b->arena, struct limit_top);
+    return make_top(b, c, 0, name);
 }
 
-static bool make_most_by_plan(struct builder *b, struct concurrency *c,
+static bool make_most_by_plan(struct builder *b, struct concurrency *c, struct str name,
                               const struct concurrency_settings *s)
 {
     size_t count = b->globals->plans.count;
@@ -202,15 +217,18 @@ static bool make_most_by_plan(struct builder *b, struct concurrency *c,
         return builder_problem(b, "max: there are no plans");
     if (!limit_plan_build(&c->plan, b, true, s->plan_default))
         return false;
+    c->most = most;
+    c->plan_names = names;
+    c->tops = ARENA_ARRAY(b->arena, struct limit_top, count + 1);
     for (uint32_t i = 0; i < count; i++) {
         const struct conf_plan *plan = limit_plan_at(b, i);
 
         names[i] = str_keep(b->arena, plan->name);
         most[i].max =
             plan->concurrency && plan->concurrency < PLACES_MOST ? plan->concurrency : PLACES_MOST;
+        if (!make_top(b, c, i, limit_plan_name(b, name, i, false)))
+            return false;
     }
-    c->most = most;
-    c->plan_names = names;
     return true;
 }
 
@@ -241,7 +259,7 @@ static const void *prepare(struct builder *b, const void *settings)
     name = limit_state_name(b, &c->key);
     c->named.key = (struct hash_key){ hash_str(&h->key, name), hash_str(&second, name) };
     if (!make_tables(b, c, name) ||
-        !(s->max ? make_most(b, c, name, s) : make_most_by_plan(b, c, s)))
+        !(s->max ? make_most(b, c, name, s) : make_most_by_plan(b, c, name, s)))
         return NULL;
     /* The master only rehearses; what is refused leaves no series behind. */
     if (b->role == BUILD_WORKER)
@@ -262,6 +280,21 @@ static enum verdict refuse(struct exchange *x, struct frame *f, enum reason reas
         reply_retry_after(x, c->retry_ns);
     rows_add(&x->local->shared->rows, x->local->seat, c->series, 1);
     return v;
+}
+
+/* For people. */
+static void note(struct exchange *x, const struct concurrency *c, const struct stay *s,
+                 enum top_kind kind)
+{
+    limit_top_saw(&c->tops[s->most - c->most], x, kind, &c->key, &c->named, s->key,
+                  region_now(c->region, exchange_now_ns(x)));
+}
+
+/* Its client has too many. */
+static enum verdict turn_away(struct exchange *x, struct frame *f, enum reason reason)
+{
+    note(x, f->step->prepared, f->state, TOP_REFUSED);
+    return refuse(x, f, reason);
 }
 
 /* How many of its kind there may be at once. NULL: it has no plan, and that is no reason to let it pass. */
@@ -331,10 +364,11 @@ static enum verdict after_waiting(struct exchange *x, struct frame *f)
 
     if (s->wait.line) {
         depart(x, c, s);
-        return refuse(x, f, REASON_QUEUE_TIMEOUT);
+        return turn_away(x, f, REASON_QUEUE_TIMEOUT);
     }
     holds_give(&c->now, x->local->seat, NOW_WAITING);
     holds_add(&c->now, x->local->seat, NOW_RUNNING);
+    note(x, c, s, TOP_TAKEN);
     s->stage = STAY_RUNS;
     return NEXT;
 }
@@ -344,13 +378,14 @@ static enum verdict without_count(struct exchange *x, struct frame *f)
 {
     const struct concurrency *c = f->step->prepared;
 
-    return c->full_refuses ? refuse(x, f, REASON_CONCURRENCY_LIMITED) : NEXT;
+    return c->full_refuses ? turn_away(x, f, REASON_CONCURRENCY_LIMITED) : NEXT;
 }
 
 static enum verdict let_in(struct exchange *x, const struct concurrency *c, struct stay *s)
 {
     s->stage = STAY_RUNS;
     holds_add(&c->now, x->local->seat, NOW_RUNNING);
+    note(x, c, s, TOP_TAKEN);
     return NEXT;
 }
 
@@ -373,7 +408,7 @@ static enum verdict wait_for_place(struct exchange *x, struct frame *f, uint64_t
             return let_in(x, c, s);
         /* who waits may have seen a number that we took back */
         limit_line_serve(l, &c->places, s->key, s->most);
-        return refuse(x, f, REASON_CONCURRENCY_LIMITED);
+        return turn_away(x, f, REASON_CONCURRENCY_LIMITED);
     }
     s->stage = STAY_WAITS;
     holds_add(&c->now, l->seat, NOW_WAITING);
@@ -414,7 +449,7 @@ static enum verdict on_request(struct exchange *x, struct frame *f)
         break;
     }
     if (c->queue == 0 || !frame_acts(f))
-        return refuse(x, f, REASON_CONCURRENCY_LIMITED);
+        return turn_away(x, f, REASON_CONCURRENCY_LIMITED);
     return wait_for_place(x, f, max);
 }
 

@@ -1,4 +1,5 @@
 """`sluice limits`: whom the limits of a running gateway refuse and take, by name, and what is left to each."""
+import hashlib
 import json
 import os
 import signal
@@ -7,6 +8,8 @@ import subprocess
 import pytest
 
 from stage.client import Client
+from stage.crowd import Counting, ask, wait_gauges
+from stage.crowd import limited as crowded
 from stage.gateway import binary, wait_until
 from stage.ports import free_port
 
@@ -116,6 +119,48 @@ def test_what_is_left_is_told_for_every_algorithm(stage, algorithm):
     gw.get("/"), gw.get("/")
     row = keys(stage, gw)["127.0.0.1"]
     assert counts(row) == (4, 1, 0) and row["retry_ms"] > 0
+
+
+def test_of_so_many_at_once_it_is_said_who_has_how_many_now_and_who_waits(stage):
+    act = Counting()
+    gw = crowded(stage, act, max=2, queue=1, queue_timeout="30s", key="ip")
+    clients = ask(gw, 2)
+    act.wait_now(2)
+    clients += ask(gw, 1, source="127.0.0.2")
+    act.wait_now(3)
+    clients += ask(gw, 1)
+    wait_gauges(gw, 3, 1)
+    assert gw.get("/").status == 429
+    limit = limits(stage, gw)["u/concurrency"]
+    assert (limit["algorithm"], limit["max"], limit["max_now"], limit["queue"]) == ("concurrency", 2, 2, 1)
+    assert [(row["key"], row["refused"], row["taken"], row["now"], row["waiting"]) for row in limit["keys"]] == [
+        ("127.0.0.1", 1, 2, 2, 1), ("127.0.0.2", 0, 1, 1, 0)]
+    title, head, row = stage.sluice("limits", "--limit", "u/concurrency", gw.config_path).stdout.splitlines()[:3]
+    assert title == "u/concurrency: concurrency max 2 queue 1"
+    assert head.split() == ["refused/s", "taken/s", "refused", "taken", "now", "max", "waiting", "key"]
+    assert row.split()[2:] == ["1", "2", "2", "2", "1", "127.0.0.1"]
+    act.let_go()
+    assert all(c.answer().status == 200 for c in clients)
+    wait_gauges(gw, 0)
+    assert [(row["taken"], row["now"], row["waiting"]) for row in limits(stage, gw)["u/concurrency"]["keys"]] == [(3, 0, 0), (1, 0, 0)]
+
+
+def test_so_many_at_once_by_plan_is_a_table_for_each_plan(stage):
+    act = Counting()
+    s = stage.service(answers=act)
+    gw = stage.proxy(s, service={"name": "u", "middleware": ["auth_apikey", {"concurrency": {"max": "plan", "key": "consumer"}}]},
+                     plans={"small": {"rate": "9/s", "concurrency": 1}, "large": {"rate": "9/s", "concurrency": 5}},
+                     consumers=[{"name": n, "plan": p, "keys": [{"sha256": hashlib.sha256(f"key-of-{n}".encode()).hexdigest()}]} for n, p in (("ann", "small"), ("bob", "large"))])
+    clients = [gw.client() for _ in range(2)]
+    for c, who in zip(clients, ("ann", "bob")):
+        c.ask("GET", "/", {"X-API-KEY": f"key-of-{who}"})
+    act.wait_now(2)
+    assert gw.get("/", {"X-API-KEY": "key-of-ann"}).status == 429
+    shown = limits(stage, gw)
+    assert {name: [(one["max"], row["key"], row["refused"], row["now"]) for row in one["keys"]] for name, one in shown.items()} == {
+        "u/concurrency:small": [(1, "consumer:ann", 1, 1)], "u/concurrency:large": [(5, "consumer:bob", 0, 1)]}
+    act.let_go()
+    assert all(c.answer().status == 200 for c in clients)
 
 
 def test_to_look_takes_nothing(stage):

@@ -8,6 +8,8 @@
 #include "gateway/base/clock.h"
 #include "gateway/limiting/limit_top.h"
 #include "gateway/limits.h"
+#include "ratelimit/gradient.h"
+#include "shm/places.h"
 
 static struct region *region;
 static struct cells cells;
@@ -200,6 +202,94 @@ START_TEST(test_one_limit_may_be_asked_for)
 }
 END_TEST
 
+/* As concurrency makes it. */
+static void places_of(const char *name, struct limit_places at_most, struct places *places)
+{
+    shared_word *words =
+        region_table(region, TABLE_LIMIT, str_from(name), LIMIT_WORDS * sizeof(shared_word));
+
+    ck_assert(places_table(region, STR("gateway/places"), places));
+    word_put(&words[LIMIT_ID], 77);
+    word_put(&words[LIMIT_PLACES], limit_places_pack(&at_most));
+}
+
+START_TEST(test_of_so_many_at_once_it_is_said_how_many_there_are_now_over_all_workers)
+{
+    const struct limits_wish json = { .top = 10, .json = true };
+    const uint64_t key = UINT64_C(0x123456789abcdef0);
+    struct places places;
+
+    places_of("u/concurrency", (struct limit_places){ 3, 5, 0 }, &places);
+    region_commit(region);
+    ck_assert_int_eq(places_take(&places, 0, key, 3), PLACES_GOT);
+    ck_assert_int_eq(places_take(&places, 1, key, 3), PLACES_GOT);
+    ck_assert_int_eq(places_take(&places, 1, key, 3), PLACES_GOT);
+    ck_assert_int_eq(places_wait(&places, 0, key, 5, 1), PLACES_GOT);
+    top_enter(&top, 0, TOP_TAKEN, 77, key, 3, now(), STR("one"));
+    top_enter(&top, 1, TOP_REFUSED, 77, key, 2, now(), STR("one"));
+    top_enter(&top, 1, TOP_TAKEN, 77, key + 1, 1, now(), STR("gone again"));
+    ck_assert(show(&plain));
+    ck_assert_int_eq(strncmp(said, "u/concurrency: concurrency max 3 queue 5\n", 41), 0);
+    ck_assert_ptr_nonnull(
+        strstr(said, "           2            3          3          3          1  one\n"));
+    ck_assert_ptr_nonnull(
+        strstr(said, "           0            1          0          3          0  gone again\n"));
+    ck_assert(show(&json));
+    ck_assert_ptr_nonnull(strstr(said, "\"algorithm\":\"concurrency\",\"max\":3,\"max_now\":3,"
+                                       "\"queue\":5,\"scope\":\"node\",\"keys\":["));
+    ck_assert_ptr_nonnull(strstr(said, "\"refused\":2,\"taken\":3,\"now\":3,\"waiting\":1}"));
+}
+END_TEST
+
+/* While it is measured only the least are let in; and what was found out under an older configuration holds as far as the new
+ * one allows. */
+START_TEST(test_a_limit_that_moves_is_shown_as_it_is_now)
+{
+    static const struct limit_places at_most[] = { { 100, 0, 4 }, { 100, 0, 4 }, { 5, 0, 4 } };
+    const struct gradient g = { .min = 4, .max = 100, .measure_ns = 60 * NS_PER_S };
+    struct gradient_answer a = { .in_flight = 4 };
+    struct places places;
+    struct gradient_words *w;
+    char row[64];
+
+    places_of("u/concurrency", at_most[_i], &places);
+    w = region_table(region, TABLE_GRADIENT, STR("gradient/u/concurrency"), sizeof *w);
+    region_commit(region);
+    while (_i > 0 && (gradient_look(w).measuring || gradient_look(w).limit == g.max)) {
+        a.begun_ns = a.now_ns;
+        a.now_ns += 10 * NS_PER_MS;
+        a.latency_ns = gradient_look(w).measuring ? NS_PER_MS : 4 * NS_PER_MS;
+        gradient_tell(&g, w, &a);
+    }
+    ck_assert(_i == 0 || (gradient_look(w).limit > 5 && gradient_look(w).limit < 100));
+    top_enter(&top, 0, TOP_TAKEN, 77, 1, 1, now(), STR("one"));
+    ck_assert(show(&plain));
+    ck_assert_ptr_nonnull(strstr(said, "queue 0 adaptive\n"));
+    snprintf(row, sizeof row, " %llu          0  one\n",
+             (unsigned long long)(_i == 0   ? 4
+                                  : _i == 1 ? gradient_look(w).limit
+                                            : 5));
+    ck_assert_msg(strstr(said, row) != NULL, "%s", said);
+}
+END_TEST
+
+START_TEST(test_a_name_that_stands_for_a_limit_of_the_other_kind_now_is_shown_as_that)
+{
+    shared_word *words;
+    struct places places;
+
+    limit_of("u/mine", "token_bucket", "5/h burst 5");
+    places_of("u/mine", (struct limit_places){ 3, 0, 0 }, &places);
+    region_commit(region);
+    ck_assert(show(&plain));
+    ck_assert_ptr_nonnull(strstr(said, "u/mine: concurrency max 3 queue 0\n"));
+    words = region_table(region, TABLE_LIMIT, STR("u/mine"), LIMIT_WORDS * sizeof *words);
+    word_put(&words[LIMIT_PLACES], 0);
+    ck_assert(show(&plain));
+    ck_assert_ptr_nonnull(strstr(said, "u/mine: token_bucket 5/h burst 5\n"));
+}
+END_TEST
+
 START_TEST(test_memory_that_is_none_or_has_no_sketches_is_refused)
 {
     struct region *other = region_new(0);
@@ -229,6 +319,9 @@ int main(void)
     tcase_add_test(t, test_of_a_limit_whose_name_is_cut_nobody_says_what_is_left);
     tcase_add_test(t, test_what_nobody_has_used_or_nobody_understands_is_left_out);
     tcase_add_test(t, test_one_limit_may_be_asked_for);
+    tcase_add_test(t, test_of_so_many_at_once_it_is_said_how_many_there_are_now_over_all_workers);
+    tcase_add_loop_test(t, test_a_limit_that_moves_is_shown_as_it_is_now, 0, 3);
+    tcase_add_test(t, test_a_name_that_stands_for_a_limit_of_the_other_kind_now_is_shown_as_that);
     tcase_add_test(t, test_memory_that_is_none_or_has_no_sketches_is_refused);
     suite_add_tcase(s, t);
     runner = srunner_create(s);
