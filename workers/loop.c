@@ -10,7 +10,7 @@
 
 #define WATCH_MAGIC    0x57a7c41eu
 #define LARGE_KEPT     (2 * 1024 * 1024 / LOOP_LARGE_BUFFER)
-#define TASKS_PER_SEND 64 /* what they buffer is bounded */
+#define TASKS_PER_SEND 256 /* what they buffer is bounded */
 
 void loop_init(struct loop *l)
 {
@@ -18,6 +18,7 @@ void loop_init(struct loop *l)
     if (l->epoll < 0)
         die("epoll_create1");
     timers_init(&l->timers);
+    list_init(&l->arrivals);
     list_init(&l->tasks);
     list_init(&l->ends);
     list_init(&l->unsent);
@@ -80,7 +81,6 @@ static void run_list(struct loop *l, struct list *from)
         if (i % TASKS_PER_SEND == 0)
             send_what_was_buffered(l);
     }
-    send_what_was_buffered(l);
 }
 
 /* Milliseconds for epoll_wait, rounded up: waking early only to sleep again would be a spin. */
@@ -118,11 +118,14 @@ void loop_turn(struct loop *l, uint64_t most_ns)
             continue;
         w->on_ready(w, events[i].events);
     }
+    run_list(l, &l->arrivals);
     timers_run(&l->timers, l->now_ns);
     run_list(l, &l->tasks);
+    send_what_was_buffered(l);
     if (l->before_sleep)
         l->before_sleep(l);
     run_list(l, &l->ends);
+    send_what_was_buffered(l);
 }
 
 void loop_run(struct loop *l)

@@ -1,10 +1,11 @@
 /* One epoll loop: the heart of a worker, of the caretaker and of the master.
  *
- * A turn:  wait for events · read the clock once · call the watches that are ready, the timers that are due,
- * the tasks · send what all of these buffered · free what has ended.
+ * A turn:  wait for events · read the clock once · call the watches that are ready: conns read · tell their
+ * owners what has arrived · call the timers that are due · run the tasks · send what all of these buffered ·
+ * free what has ended.
  *
- * Many are read before many are sent to: the code of each stays in the cache, a peer that the first send wakes
- * is awake at the next ones, and what an exchange held is free before its client has the answer.
+ * Many are read, many are told, and then many are sent to: the code of each phase stays in the cache, a peer that
+ * the first send wakes is awake at the next ones, and what an exchange held is free before its client has the answer.
  *
  * Waking is never immediate and freeing is never immediate: both are tasks, so no function finds the
  * ground gone under its feet. Tasks run in the turn in which they were queued, after the events; ends
@@ -40,6 +41,7 @@ struct loop {
     bool full;       /* this turn took as many events as one can: there may be more */
     uint64_t now_ns; /* clock_now_ns() of this turn */
     struct timers timers;
+    struct list arrivals; /* tasks to run right behind the events (conn.c) */
     struct list tasks;    /* to run in this turn */
     struct list ends;     /* to run when everything else of this turn is done: freeing */
     struct list unsent;   /* conns that buffered output since it was last sent (conn.c) */

@@ -204,45 +204,129 @@ END_TEST
 
 /* ---- writing ---------------------------------------------------------------------------------- */
 
-/* Answers, and looks that nobody has been answered before it. */
+/* Two conns and their peers, ready in the same turn. */
+struct two {
+    struct conn *conns[2];
+    int peers[2];
+};
+
+/* Answers, and looks that all have been read and nobody has been answered before. */
 static void answer(struct conn *c)
 {
-    const int *peers = c->owner;
+    const struct two *two = c->owner;
     char octet;
 
-    conn_consume(c, conn_input(c).len);
-    for (int i = 0; i < 2; i++)
-        ck_assert_int_lt(recv(peers[i], &octet, 1, MSG_PEEK | MSG_DONTWAIT), 0);
+    play.bytes_told++;
+    for (int i = 0; i < 2; i++) {
+        if (play.bytes_told == 1)
+            ck_assert_uint_eq(conn_input(two->conns[i]).len, 1);
+        ck_assert_int_lt(recv(two->peers[i], &octet, 1, MSG_PEEK | MSG_DONTWAIT), 0);
+    }
+    conn_consume(c, 1);
     ck_assert_uint_eq(conn_write(c, STR("!")), 1);
 }
 
-START_TEST(test_many_are_read_before_many_are_written)
+static void two_begin(struct two *two, const struct conn_events *events)
 {
-    const struct conn_events events = { .on_bytes = answer };
-    struct conn *conns[2];
-    int peers[2];
-    char octet;
-
     begin();
     for (int i = 0; i < 2; i++) {
         int fds[2];
 
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
                          0);
-        peers[i] = fds[1];
-        conns[i] = conn_open(&play.l, &play.pool, fds[0], false, &events, peers);
-        ck_assert_ptr_nonnull(conns[i]);
+        two->peers[i] = fds[1];
+        two->conns[i] = conn_open(&play.l, &play.pool, fds[0], false, events, two);
+        ck_assert_ptr_nonnull(two->conns[i]);
     }
     turns(1);
-    for (int i = 0; i < 2; i++)
-        ck_assert_int_eq(write(peers[i], "?", 1), 1);
-    turns(1);
+}
+
+static void two_finish(struct two *two)
+{
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(recv(peers[i], &octet, 1, 0), 1);
-        conn_close(conns[i], CLOSE_NOW);
-        close(peers[i]);
+        if (two->conns[i])
+            conn_close(two->conns[i], CLOSE_NOW);
+        close(two->peers[i]);
     }
     finish();
+}
+
+START_TEST(test_many_are_read_before_many_are_told_and_then_many_are_written)
+{
+    const struct conn_events events = { .on_bytes = answer };
+    struct two two;
+    char octet;
+
+    two_begin(&two, &events);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(write(two.peers[i], "?", 1), 1);
+    turns(1);
+    ck_assert_uint_eq(play.bytes_told, 2);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(recv(two.peers[i], &octet, 1, 0), 1);
+    two_finish(&two);
+}
+END_TEST
+
+/* The first to be told looks at the other, which has been read and not told yet; then it closes it. */
+static void look_at_the_other(struct conn *c)
+{
+    struct two *two = c->owner;
+    struct conn **other = &two->conns[c == two->conns[0]];
+
+    play.bytes_told++;
+    ck_assert_ptr_nonnull(*other);
+    ck_assert(!conn_is_quiet(*other));
+    conn_close(*other, CLOSE_NOW);
+    *other = NULL;
+}
+
+START_TEST(test_who_has_been_read_and_not_told_yet_is_not_quiet_and_may_be_closed)
+{
+    const struct conn_events events = { .on_bytes = look_at_the_other };
+    struct two two;
+
+    two_begin(&two, &events);
+    for (int i = 0; i < 2; i++) {
+        if (_i == 0)
+            ck_assert_int_eq(write(two.peers[i], "?", 1), 1);
+        else
+            shutdown(two.peers[i], SHUT_WR);
+    }
+    turns(1);
+    ck_assert_uint_eq(play.bytes_told, 1);
+    two_finish(&two);
+}
+END_TEST
+
+/* The first to be told pauses the other: that is told when it is resumed, and nothing is lost. */
+static void pause_the_other(struct conn *c)
+{
+    const struct two *two = c->owner;
+
+    conn_consume(c, conn_input(c).len);
+    if (play.bytes_told++ == 0)
+        conn_pause(two->conns[c == two->conns[0]]);
+}
+
+START_TEST(test_who_is_paused_between_reading_and_being_told_is_told_when_it_goes_on)
+{
+    const struct conn_events events = { .on_bytes = pause_the_other };
+    struct two two;
+    int paused;
+
+    two_begin(&two, &events);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(write(two.peers[i], "?", 1), 1);
+    turns(2);
+    ck_assert_uint_eq(play.bytes_told, 1);
+    paused = two.conns[0]->paused ? 0 : 1;
+    ck_assert_uint_eq(conn_input(two.conns[paused]).len, 1);
+    conn_resume(two.conns[paused]);
+    turns(1);
+    ck_assert_uint_eq(play.bytes_told, 2);
+    ck_assert_uint_eq(conn_input(two.conns[paused]).len, 0);
+    two_finish(&two);
 }
 END_TEST
 
@@ -381,7 +465,10 @@ int main(void)
     tcase_add_test(t, test_quiet_means_nothing_unread_not_even_in_the_kernel);
     tcase_add_test(t, test_a_peer_whose_rest_is_awaited_is_acknowledged_at_once);
     tcase_add_test(t, test_awaiting_the_rest_of_what_a_local_peer_says_does_nothing);
-    tcase_add_test(t, test_many_are_read_before_many_are_written);
+    tcase_add_test(t, test_many_are_read_before_many_are_told_and_then_many_are_written);
+    tcase_add_loop_test(t, test_who_has_been_read_and_not_told_yet_is_not_quiet_and_may_be_closed,
+                        0, 2);
+    tcase_add_test(t, test_who_is_paused_between_reading_and_being_told_is_told_when_it_goes_on);
     tcase_add_loop_test(t, test_what_is_written_in_a_turn_leaves_in_one_piece, 0, 2);
     tcase_add_loop_test(t, test_a_long_stream_leaves_whole_however_it_is_given_and_read, 0,
                         (int)ARRAY_LEN(writers));
