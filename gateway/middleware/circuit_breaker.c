@@ -11,6 +11,7 @@
 #include "gateway/exchange/builder.h"
 #include "gateway/exchange/exchange.h"
 #include "gateway/exchange/local.h"
+#include "gateway/exchange/reply.h"
 #include "shm/breaker.h"
 
 extern const struct middleware circuit_breaker_middleware;
@@ -142,7 +143,8 @@ static bool on_attempt(struct exchange *x, struct frame *f, const struct attempt
         return true;
     }
     if (!frame_acts(f)) {
-        x->record.shadow = REASON_CIRCUIT_OPEN;
+        if (x->record.shadow != REASON_CIRCUIT_OPEN) /* not for each attempt */
+            reply_shadow(x, REASON_CIRCUIT_OPEN, STR_NONE);
         return true;
     }
     exchange_refuse(x, 503, REASON_CIRCUIT_OPEN, whole_ms(p->pass.retry_ns));

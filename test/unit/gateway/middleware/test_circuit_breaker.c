@@ -352,8 +352,9 @@ START_TEST(test_in_shadow_all_pass_and_it_is_noted)
     s.loop.now_ns -= 5 * NS_PER_S; /* still open */
     s.step.mode = CONF_MODE_SHADOW;
     act_begin(&a, &s, "192.0.2.1");
-    ck_assert(attempt(&a));
+    ck_assert(attempt(&a) && attempt(&a));
     ck_assert_int_eq(a.x.record.shadow, REASON_CIRCUIT_OPEN);
+    ck_assert_uint_eq(counted(&s, FAMILY_SHADOW), 1); /* not for each attempt */
     attempt_done(&a, 200, REASON_OK);
     respond(&a, 200, REASON_OK);
     act_response(&a);
