@@ -96,6 +96,7 @@ struct passage {
     bool asked, told;
     bool answered; /* by the last attempt */
     bool failed;   /* the last attempt did */
+    bool late;     /* the client was, when it did */
     enum reason reason;
 };
 
@@ -158,6 +159,7 @@ static void on_attempt_done(struct exchange *x, struct frame *f, const struct at
     (void)x;
     p->answered = a->status != 0 && a->reason == REASON_OK;
     p->failed = !p->answered || (a->status >= 500 && a->status != 501);
+    p->late = a->client_late;
     p->reason = a->reason;
 }
 
@@ -189,8 +191,8 @@ static bool broke_off(enum reason r)
 static enum breaker_outcome outcome_of(const struct exchange *x, const struct passage *p)
 {
     if (p->failed) {
-        if (!p->answered &&
-            (says_nothing_of_the_service(p->reason) || says_nothing_of_the_service(x->reason)))
+        if (!p->answered && (p->late || says_nothing_of_the_service(p->reason) ||
+                             says_nothing_of_the_service(x->reason)))
             return OUTCOME_IGNORED;
         return OUTCOME_FAILED;
     }
