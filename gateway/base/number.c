@@ -54,7 +54,21 @@ static bool take_digits(struct str *text, uint64_t *value)
 
 bool number_read_u64(struct str text, uint64_t *value)
 {
-    return text.len <= 20 && take_digits(&text, value) && text.len == 0;
+    uint64_t sum = 0;
+
+    if (UNLIKELY(text.len == 0 || text.len > 20))
+        return false;
+    if (UNLIKELY(text.len == 20)) /* shorter ones cannot overflow */
+        return take_digits(&text, value) && text.len == 0;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned digit = (unsigned)(unsigned char)text.at[i] - '0';
+
+        if (digit > 9)
+            return false;
+        sum = sum * 10 + digit;
+    }
+    *value = sum;
+    return true;
 }
 
 bool number_read_i64(struct str text, int64_t *value)
@@ -162,24 +176,29 @@ bool number_read_share(struct str text, uint64_t *ppm)
     return true;
 }
 
+static size_t digits_of(uint64_t value)
+{
+    size_t digits = 1;
+
+    for (; UNLIKELY(value >= 10000); value /= 10000)
+        digits += 4;
+    return digits + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
 size_t number_write_u64(char *to, uint64_t value)
 {
-    char digits[20];
-    size_t i = sizeof digits;
+    size_t len = digits_of(value), i = len;
 
     while (value >= 100) {
         i -= 2;
-        memcpy(digits + i, PAIRS + value % 100 * 2, 2);
+        memcpy(to + i, PAIRS + value % 100 * 2, 2);
         value /= 100;
     }
-    if (value >= 10) {
-        i -= 2;
-        memcpy(digits + i, PAIRS + value * 2, 2);
-    } else {
-        digits[--i] = (char)('0' + value);
-    }
-    memcpy(to, digits + i, sizeof digits - i);
-    return sizeof digits - i;
+    if (value >= 10)
+        memcpy(to, PAIRS + value * 2, 2);
+    else
+        *to = (char)('0' + value);
+    return len;
 }
 
 size_t number_write_i64(char *to, int64_t value)

@@ -24,6 +24,17 @@ static const struct str names[FIELD_KNOWN_COUNT] = {
 #undef FIELD
 };
 
+const struct fields_line_name fields_line_names[FIELD_KNOWN_COUNT] = {
+#define FIELD(number, text, last_but_one, last) [FIELD_##number] = { text ": ", sizeof(text) - 1 },
+#include "gateway/http/known.list"
+#undef FIELD
+};
+
+#define FIELD(number, text, last_but_one, last)                                                    \
+    _Static_assert(sizeof(text) >= 3 && sizeof(text) + 1 <= FIELDS_LINE_NAME, "length of " text);
+#include "gateway/http/known.list"
+#undef FIELD
+
 static const uint8_t places[PLACES] = {
 #define FIELD(number, text, last_but_one, last)                                                    \
     [PLACE(sizeof(text) - 1, last_but_one, last)] = FIELD_##number,
@@ -31,39 +42,39 @@ static const uint8_t places[PLACES] = {
 #undef FIELD
 };
 
-static uint64_t eight_folded(const char *p)
+static uint64_t eight(const char *p)
 {
     uint64_t word;
 
     memcpy(&word, p, sizeof word);
-    return word | 0x2020202020202020u;
+    return word;
 }
 
-static uint32_t four_folded(const char *p)
+static uint32_t four(const char *p)
 {
     uint32_t word;
 
     memcpy(&word, p, sizeof word);
-    return word | 0x20202020u;
+    return word;
 }
 
-/* Of tokens of the same length: there a set bit 5 folds letters and makes nothing equal that is not (names in
- * known.list have letters, digits and '-' only). The last words overlap. */
-static bool tokens_equal(const char *a, const char *b, size_t len)
+/* Of tokens of the same length, the first of which is known: there bit 5 is all in which letters of the same name may
+ * differ, and nothing else that a token may have differs in it alone (names in known.list have letters, digits and
+ * '-' only). The words overlap. */
+static inline bool tokens_equal(const char *a, const char *b, size_t len)
 {
+    uint64_t differ;
+
     if (len >= 8) {
-        for (size_t i = 0; i + 8 < len; i += 8)
-            if (eight_folded(a + i) != eight_folded(b + i))
-                return false;
-        return eight_folded(a + len - 8) == eight_folded(b + len - 8);
+        differ = (eight(a) ^ eight(b)) | (eight(a + len - 8) ^ eight(b + len - 8));
+        if (len > 16)
+            differ |= eight(a + 8) ^ eight(b + 8);
+    } else if (len >= 4) {
+        differ = (four(a) ^ four(b)) | (four(a + len - 4) ^ four(b + len - 4));
+    } else {
+        differ = (uint64_t)((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[len - 1] ^ b[len - 1]));
     }
-    if (len >= 4)
-        return four_folded(a) == four_folded(b) &&
-               four_folded(a + len - 4) == four_folded(b + len - 4);
-    for (size_t i = 0; i < len; i++)
-        if ((a[i] | 0x20) != (b[i] | 0x20))
-            return false;
-    return true;
+    return (differ & ~UINT64_C(0x2020202020202020)) == 0;
 }
 
 enum known_field field_known(struct str name)
@@ -98,11 +109,14 @@ void fields_init(struct fields *f, struct arena *arena, uint32_t room)
         f->at = take_places(arena, room);
 }
 
-void fields_grow(struct fields *f)
+void fields_grow(struct fields *f, uint32_t more)
 {
     uint32_t room = f->room ? f->room * 2 : FIRST_ROOM;
-    struct field *at = take_places(f->arena, room);
+    struct field *at;
 
+    while (room - f->count < more)
+        room *= 2;
+    at = take_places(f->arena, room);
     if (f->count)
         memcpy(at, f->at, sizeof(struct field) * f->count);
     f->at = at;
@@ -147,11 +161,21 @@ static bool is_value(struct str value)
     return value.len == 0 || octets_find_control(value.at, end) == end;
 }
 
+/* The field that was made in the place behind the last is one of them. */
+static void count_in(struct fields *f, enum known_field known, size_t size)
+{
+    uint64_t bit = (uint64_t)1 << known;
+
+    f->count++;
+    f->size += size;
+    f->repeated |= f->present & bit;
+    f->present |= bit;
+}
+
 static void append(struct fields *f, struct str name, struct str value, enum known_field known)
 {
     *fields_place(f) = (struct field){ .name = name, .value = value, .known = known, .ours = true };
-    f->count++;
-    f->present |= (uint64_t)1 << known;
+    count_in(f, known, name.len + value.len + 4);
 }
 
 void fields_add(struct fields *f, struct str name, struct str value)
@@ -174,6 +198,17 @@ void fields_put_known(struct fields *f, enum known_field known, struct str value
     append(f, names[known], value, known);
 }
 
+void fields_put(struct fields *f, struct str name, struct str value)
+{
+    append(f, name, value, FIELD_OTHER);
+}
+
+void fields_change(struct fields *f, struct field *field, struct str value)
+{
+    field->value = value;
+    f->size += value.len;
+}
+
 void fields_set_known(struct fields *f, enum known_field known, struct str value)
 {
     struct field *found = fields_find(f, known);
@@ -183,11 +218,14 @@ void fields_set_known(struct fields *f, enum known_field known, struct str value
         fields_add_known(f, known, value);
         return;
     }
-    found->value = value;
+    fields_change(f, found, value);
     found->ours = true;
+    if (!fields_repeat(f, known))
+        return;
     for (struct field *other = found + 1; other < f->at + f->count; other++)
         if (other->known == known)
             other->name.len = 0;
+    f->repeated &= ~((uint64_t)1 << known);
 }
 
 void fields_remove(struct fields *f, enum known_field known)
@@ -199,6 +237,7 @@ void fields_remove(struct fields *f, enum known_field known)
         if (f->at[i].known == known)
             f->at[i].name.len = 0;
     f->present &= ~((uint64_t)1 << known);
+    f->repeated &= ~((uint64_t)1 << known);
 }
 
 void fields_remove_name(struct fields *f, struct str name)

@@ -31,8 +31,8 @@ static bool is_line_end(const char *stop, const char *end)
 
 /* --- looking for the end ----------------------------------------------------------------------- */
 
-/* Can `line`, unfinished, still become a request line? Only its method is looked at, of which `known` octets are
- * known to be letters: what follows is bounded by the limits, and read when the line is complete. */
+/* Can `line`, unfinished, still become a request line? Only its method is looked at, of which the first `known`
+ * octets are letters: what follows is bounded by the limits, and read when the line is complete. */
 static inline bool may_become_request(struct str line, size_t known)
 {
     for (size_t i = known; i < line.len && i <= METHOD_MAX; i++) {
@@ -89,183 +89,215 @@ static bool may_skip_empty_line(const struct h1_scan *scan, bool is_request)
     return is_request && scan->lines == 0 && scan->skipped == 0;
 }
 
-/* A line is complete: is it one that the head may have? Its first `known` octets are letters, digits or '-'. */
-static inline enum head_result check_line(struct str line, size_t known, struct h1_scan *scan,
-                                          const struct h1_limits *limits, bool is_request)
+/* A line is complete: is it one that the head may have? */
+static enum head_result check_line(struct str line, struct h1_scan *scan,
+                                   const struct h1_limits *limits, bool is_request)
 {
     enum head_result r = check_line_length(line.len, scan->lines == 0, limits);
 
-    if (UNLIKELY(r != HEAD_DONE))
+    if (r != HEAD_DONE)
         return r;
     if (scan->lines == 0) {
-        scan->fields_at = scan->line + (uint32_t)line.len + 2;
-        return looks_like_first_line(line, is_request, known) ? HEAD_DONE : HEAD_BAD;
+        scan->fields_at = scan->seen;
+        return looks_like_first_line(line, is_request, 0) ? HEAD_DONE : HEAD_BAD;
     }
     return scan->lines > limits->count ? HEAD_TOO_LARGE : HEAD_DONE;
 }
 
-/* `lines` holds what was found so far, if all of it was found by this call. */
-static inline void keep_line(struct h1_lines *lines, size_t rare, size_t stop)
+/* Line by line, wherever the text is cut, and deciding as early as can be. */
+static enum head_result look_closely(struct str text, struct h1_scan *scan,
+                                     const struct h1_limits *limits, bool is_request, size_t *len)
 {
-    if (LIKELY(lines->count < H1_LINES_KEPT)) {
-        lines->at[lines->count].rare = (uint32_t)rare;
-        lines->at[lines->count].stop = (uint32_t)stop;
-        lines->count++;
+    const char *end = text.at + text.len, *line = text.at + scan->line;
+    enum head_result r;
+
+    for (;;) {
+        const char *stop;
+
+        /* Obsolete folding: RFC 9112 5.2 lets us refuse it, and one parser's fold is another's field. */
+        if (scan->lines > 0 && line < end && is_ows(*line))
+            return HEAD_BAD;
+        stop = octets_find_control(text.at + scan->seen, end);
+        if (end - stop < 2 && (stop == end || *stop == '\r')) {
+            scan->seen = (uint32_t)(stop - text.at);
+            return unfinished(text, scan, limits, is_request, scan->seen);
+        }
+        if (!is_line_end(stop, end))
+            return HEAD_BAD;
+        scan->seen = (uint32_t)(stop + 2 - text.at);
+        scan->line = scan->seen;
+        if (stop == line) {
+            if (scan->lines > 0)
+                break;
+            if (!may_skip_empty_line(scan, is_request))
+                return HEAD_BAD;
+            scan->skipped = scan->seen;
+        } else {
+            r = check_line(str_between(line, stop), scan, limits, is_request);
+            if (r != HEAD_DONE)
+                return r;
+            scan->lines++;
+        }
+        line = stop + 2;
     }
+    if (scan->seen - scan->fields_at > limits->total)
+        return HEAD_TOO_LARGE;
+    *len = scan->seen;
+    return HEAD_DONE;
+}
+
+/* Can the limits mean nothing to these lines? (A head that is shorter than a line may be has no longer one.) */
+static inline bool are_within(const struct h1_lines *lines, const struct h1_limits *limits)
+{
+    return lines->len <= limits->first_line && lines->len <= limits->field_line &&
+           lines->len <= limits->total && lines->count - 1 <= limits->count;
 }
 
 enum head_result h1_head_scan(struct str text, struct h1_scan *scan, const struct h1_limits *limits,
                               bool is_request, struct h1_lines *lines, size_t *len)
 {
-    const char *end = text.at + text.len, *line = text.at + scan->line;
-    const char *rare = text.at + scan->seen, *stop;
-    struct octets_cursor cursor = octets_cursor_at(rare, end);
-    bool in_pieces = scan->seen > 0;
-    enum head_result r;
-
     CHECK(scan->seen <= text.len);
-    lines->count = 0;
-    for (;;) {
-        rare = octets_next_rare(&cursor, rare);
-        /* Obsolete folding: RFC 9112 5.2 lets us refuse it, and one parser's fold is another's field. */
-        if (UNLIKELY(rare == line) && scan->lines > 0 && line < end && is_ows(*line))
-            return HEAD_BAD;
-        stop = octets_next_control(&cursor, rare);
-        if (UNLIKELY(end - stop < 2 && (stop == end || *stop == '\r'))) {
-            scan->seen = (uint32_t)(stop - text.at);
-            return unfinished(text, scan, limits, is_request, scan->seen);
-        }
-        if (UNLIKELY(!is_line_end(stop, end)))
-            return HEAD_BAD;
-        if (UNLIKELY(stop == line)) {
-            if (scan->lines > 0)
-                break;
-            if (!may_skip_empty_line(scan, is_request))
-                return HEAD_BAD;
-            scan->skipped = (uint32_t)(stop + 2 - text.at);
-            in_pieces = true;
-        } else {
-            r = check_line(str_between(line, stop), in_pieces ? 0 : (size_t)(rare - line), scan,
-                           limits, is_request);
-            if (UNLIKELY(r != HEAD_DONE))
-                return r;
-            scan->lines++;
-            if (LIKELY(!in_pieces))
-                keep_line(lines, (size_t)(rare - text.at), (size_t)(stop - text.at));
-        }
-        rare = line = stop + 2;
-        scan->line = (uint32_t)(line - text.at);
+    if (LIKELY(
+            scan->seen == 0 && h1_lines_find(text, lines) && are_within(lines, limits) &&
+            looks_like_first_line(str_up_to(text, lines->stop[0]), is_request, lines->rare[0]))) {
+        scan->lines = lines->count;
+        scan->seen = scan->line = lines->len;
+        scan->fields_at = lines->stop[0] + 2;
+        *len = lines->len;
+        return HEAD_DONE;
     }
-    scan->seen = (uint32_t)(stop + 2 - text.at);
-    if (scan->seen - scan->fields_at > limits->total)
-        return HEAD_TOO_LARGE;
-    lines->len = scan->seen;
-    *len = scan->seen;
-    return HEAD_DONE;
+    lines->count = 0;
+    return look_closely(text, scan, limits, is_request, len);
 }
 
 /* --- fields ------------------------------------------------------------------------------------ */
 
-/* A line that ends at `stop`, or should; `common`: an octet up to which its name has letters, digits and '-' only.
- * *rare is set if the name has others, too. */
-static inline bool split_field(const char *line, const char *common, const char *stop,
-                               const char *end, struct field *field, bool *rare, const char **why)
+/* A line whose name ends at `colon` and which ends at `stop`. */
+static inline void split(const char *line, const char *colon, const char *stop, struct field *field)
 {
-    const char *colon = common, *value, *last = stop;
+    const char *value = colon + 1, *last = stop;
 
-    if (UNLIKELY(colon == end || *colon != ':')) {
-        colon = octets_token_end_from(common, end);
-        *rare |= common != colon;
-    }
-    if (UNLIKELY(colon == line || colon == end || *colon != ':')) {
-        *why = colon < end && is_ows(*colon) ? "space in or before a field name" : "bad field name";
-        return false;
-    }
-    if (UNLIKELY(!is_line_end(stop, end))) {
-        *why = why_not_line_end(stop, end);
-        return false;
-    }
-    value = colon + 1; /* no OWS stands at `stop`: each loop ends there at the latest */
-    while (is_ows(*value))
+    /* Most often one blank before the value and none behind it. No OWS stands at `stop`: each loop ends there at
+     * the latest. */
+    if (LIKELY(*value == ' '))
         value++;
-    while (is_ows(last[-1]) && last > value)
-        last--;
+    if (UNLIKELY((unsigned char)*value <= ' '))
+        while (is_ows(*value))
+            value++;
+    if (UNLIKELY((unsigned char)last[-1] <= ' '))
+        while (is_ows(last[-1]) && last > value)
+            last--;
     field->name = str_between(line, colon);
     field->value = str_between(value, last);
-    return true;
+}
+
+static const char *why_not_colon(const char *colon, const char *end)
+{
+    return colon < end && is_ows(*colon) ? "space in or before a field name" : "bad field name";
+}
+
+/* The field on a line, about which nothing is known. *rare is set if its name has other octets than letters,
+ * digits and '-'. Returns where the next line begins, or NULL. */
+static const char *read_field(const char *line, const char *end, struct field *field, bool *rare,
+                              const char **why)
+{
+    const char *common = octets_skip_name(line, end);
+    const char *colon = octets_token_end_from(common, end), *stop;
+
+    if (colon == line || colon == end || *colon != ':') {
+        *why = why_not_colon(colon, end);
+        return NULL;
+    }
+    stop = octets_find_control(colon, end);
+    if (!is_line_end(stop, end)) {
+        *why = why_not_line_end(stop, end);
+        return NULL;
+    }
+    for (; common < colon; common++)
+        *rare |= !octet_is(*common, OCTET_COMMON);
+    split(line, colon, stop, field);
+    return stop + 2;
 }
 
 const char *h1_field_read(const char *line, const char *end, struct field *field, const char **why)
 {
-    const char *stop = octets_find_control(line, end);
     bool rare = false;
 
-    return split_field(line, octets_skip_name(line, end), stop, end, field, &rare, why) ? stop + 2
-                                                                                        : NULL;
+    return read_field(line, end, field, &rare, why);
 }
 
-/* The line of a field, split, counts among the others. */
-static inline void take_field(struct fields *f, struct field *field)
+/* The field that was split into the place behind the last counts among the others. */
+static void count_in(struct fields *f, struct field *field, size_t size)
 {
+    uint64_t bit;
+
     field->known = field_known(field->name);
     field->ours = false;
-    f->present |= (uint64_t)1 << field->known;
+    bit = (uint64_t)1 << field->known;
+    f->repeated |= f->present & bit;
+    f->present |= bit;
+    f->size += size;
     f->count++;
 }
 
-/* All lines from `p` to the empty one, which must be the end of the head. The first line of `lines` is the one
- * before `p`. */
-static bool read_fields(const char *p, struct str head, const struct h1_lines *lines,
-                        struct fields *f, const char **why)
+/* All lines from `p` to the empty one, which must be the end of the head. */
+static bool find_fields(const char *p, const char *end, struct fields *f, const char **why)
 {
-    const char *end = head.at + head.len, *rare, *stop;
-    struct octets_cursor cursor;
-    bool rare_names = false;
-
-    for (uint32_t i = 1; lines && i < lines->count; i++) {
+    while (!is_line_end(p, end)) {
         struct field *field = fields_place(f);
+        const char *next = read_field(p, end, field, &f->rare_names, why);
 
-        stop = head.at + lines->at[i].stop;
-        if (!split_field(p, head.at + lines->at[i].rare, stop, end, field, &rare_names, why))
+        if (!next)
             return false;
-        take_field(f, field);
-        p = stop + 2;
+        count_in(f, field, (size_t)(next - p) + 1); /* perhaps without a blank, which we write */
+        p = next;
     }
-    cursor = octets_cursor_at(p, end);
-    while (UNLIKELY(!is_line_end(p, end))) {
-        struct field *field = fields_place(f);
-
-        rare = octets_next_rare(&cursor, p);
-        stop = octets_next_control(&cursor, rare);
-        if (!split_field(p, rare, stop, end, field, &rare_names, why))
-            return false;
-        take_field(f, field);
-        p = stop + 2;
-    }
-    f->rare_names |= rare_names;
     *why = "bytes behind the head";
     return p + 2 == end;
 }
 
-/* The only field of that name; NULL with *repeated set if there are more. */
-static const struct field *find_single(const struct fields *f, enum known_field known,
-                                       bool *repeated)
+/* The colon of a line, which is not where common names have theirs; NULL: there is none. */
+static const char *find_colon(const char *colon, const char *stop, const char **why)
 {
-    const struct field *found = NULL;
+    colon = octets_token_end_from(colon, stop);
+    if (*colon == ':')
+        return colon;
+    *why = why_not_colon(colon, stop);
+    return NULL;
+}
 
-    *repeated = false;
-    if (!fields_have(f, known))
-        return NULL;
-    for (uint32_t i = 0; i < f->count; i++) {
-        if (f->at[i].known != known)
-            continue;
-        if (found) {
-            *repeated = true;
-            return NULL;
+/* The same where the lines are known: each ends in CRLF and begins with a letter, digit or '-'. */
+static bool take_fields(struct str head, const struct h1_lines *lines, struct fields *f,
+                        const char **why)
+{
+    struct field *field = fields_places(f, lines->count - 1);
+    const char *line = head.at + lines->stop[0] + 2, *colon = line;
+    uint64_t present = f->present, repeated = f->repeated;
+
+    for (uint32_t i = 1; i < lines->count; i++, field++) {
+        const char *stop = head.at + lines->stop[i];
+        uint64_t bit;
+
+        colon = head.at + lines->rare[i];
+        if (UNLIKELY(*colon != ':')) {
+            colon = find_colon(colon, stop, why);
+            if (!colon)
+                break;
+            f->rare_names = true;
         }
-        found = &f->at[i];
+        split(line, colon, stop, field);
+        field->known = field_known(field->name);
+        field->ours = false;
+        bit = (uint64_t)1 << field->known;
+        repeated |= present & bit;
+        present |= bit;
+        line = stop + 2;
     }
-    return found;
+    f->present = present;
+    f->repeated = repeated;
+    f->count = (uint32_t)(field - f->at);
+    f->size += head.len + lines->count; /* each line perhaps without a blank, which we write */
+    return colon != NULL;
 }
 
 /* --- framing (RFC 9112 section 6) -------------------------------------------------------------- */
@@ -302,10 +334,9 @@ static enum head_result refuse_codings(struct str value, const char **why)
 
 static enum head_result read_codings(const struct fields *f, uint8_t version, const char **why)
 {
-    bool repeated;
-    const struct field *codings = find_single(f, FIELD_TRANSFER_ENCODING, &repeated);
+    struct str codings = fields_value(f, FIELD_TRANSFER_ENCODING);
 
-    if (repeated) {
+    if (fields_repeat(f, FIELD_TRANSFER_ENCODING)) {
         *why = "two transfer codings";
         return HEAD_BAD;
     }
@@ -318,38 +349,34 @@ static enum head_result read_codings(const struct fields *f, uint8_t version, co
         *why = "both Content-Length and Transfer-Encoding";
         return HEAD_BAD;
     }
-    if (str_equal_folded(codings->value, STR("chunked")))
+    if (str_equal_folded(codings, STR("chunked")))
         return HEAD_DONE;
-    if (codings->value.len && codings->value.at[codings->value.len - 1] == ',') {
+    if (codings.len && codings.at[codings.len - 1] == ',') {
         *why = "malformed transfer coding";
         return HEAD_BAD;
     }
-    return refuse_codings(codings->value, why);
+    return refuse_codings(codings, why);
 }
 
 /* What the fields say about the body; BODY_NONE if nothing. */
 static enum head_result read_framing(const struct fields *f, uint8_t version, enum body_kind *body,
                                      uint64_t *length, const char **why)
 {
-    const struct field *said;
-    bool repeated;
-
     *body = BODY_NONE;
     *length = 0;
     if (fields_have(f, FIELD_TRANSFER_ENCODING)) {
         *body = BODY_CHUNKED;
         return read_codings(f, version, why);
     }
-    said = find_single(f, FIELD_CONTENT_LENGTH, &repeated);
-    if (repeated) {
+    if (!fields_have(f, FIELD_CONTENT_LENGTH))
+        return HEAD_DONE;
+    if (fields_repeat(f, FIELD_CONTENT_LENGTH)) {
         *why = "two lengths";
         return HEAD_BAD;
     }
-    if (!said)
-        return HEAD_DONE;
     *body = BODY_LENGTH;
     *why = "malformed length";
-    return read_length(said->value, length) ? HEAD_DONE : HEAD_BAD;
+    return read_length(fields_value(f, FIELD_CONTENT_LENGTH), length) ? HEAD_DONE : HEAD_BAD;
 }
 
 /* --- connection (RFC 9110 section 7.6.1) ------------------------------------------------------- */
@@ -417,7 +444,7 @@ static enum head_result read_request_line(struct str head, const struct h1_lines
                                           struct request *req, const char **next, const char **why)
 {
     const char *end = head.at + head.len;
-    const char *p = head.at + (lines && lines->count ? lines->at[0].rare : 0), *target;
+    const char *p = head.at + (lines ? lines->rare[0] : 0), *target;
     enum head_result r;
 
     p = octets_token_end_from(p, end);
@@ -465,7 +492,7 @@ static enum head_result read_status_line(struct str head, const struct h1_lines 
         p++;
     else if (*p != '\r')
         return HEAD_BAD;
-    stop = lines && lines->count ? head.at + lines->at[0].stop : octets_find_control(p, end);
+    stop = lines ? head.at + lines->stop[0] : octets_find_control(p, end);
     if (!is_line_end(stop, end))
         return HEAD_BAD;
     resp->reason = str_between(p, stop);
@@ -487,17 +514,27 @@ static void read_expectation(struct request *req)
     req->expect_unknown = expects && !known;
 }
 
+/* What is known about the lines of that head, or NULL. */
+static inline const struct h1_lines *lines_of(struct str head, const struct h1_lines *lines)
+{
+    if (!lines || lines->count == 0)
+        return NULL;
+    CHECK(lines->len == head.len);
+    return lines;
+}
+
 enum head_result h1_request_parse(struct str head, const struct h1_lines *lines,
                                   struct request *req, const char **why)
 {
     const char *next;
     enum head_result r;
 
-    CHECK(!lines || lines->count == 0 || lines->len == head.len);
+    lines = lines_of(head, lines);
     r = read_request_line(head, lines, req, &next, why);
     if (r != HEAD_DONE)
         return r;
-    if (!read_fields(next, head, lines, &req->fields, why))
+    if (!(lines ? take_fields(head, lines, &req->fields, why)
+                : find_fields(next, head.at + head.len, &req->fields, why)))
         return HEAD_BAD;
     r = read_framing(&req->fields, req->version, &req->body, &req->content_length, why);
     if (r != HEAD_DONE)
@@ -538,11 +575,12 @@ enum head_result h1_response_parse(struct str head, const struct h1_lines *lines
     const char *next;
     enum head_result r;
 
-    CHECK(!lines || lines->count == 0 || lines->len == head.len);
+    lines = lines_of(head, lines);
     r = read_status_line(head, lines, resp, &next, why);
     if (r != HEAD_DONE)
         return r;
-    if (!read_fields(next, head, lines, &resp->fields, why))
+    if (!(lines ? take_fields(head, lines, &resp->fields, why)
+                : find_fields(next, head.at + head.len, &resp->fields, why)))
         return HEAD_BAD;
     r = read_framing(&resp->fields, resp->version, &resp->body, &resp->content_length, why);
     if (r != HEAD_DONE)

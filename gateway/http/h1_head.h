@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "gateway/base/str.h"
+#include "gateway/http/h1_lines.h"
 #include "gateway/http/message.h"
 
 struct h1_limits {
@@ -39,19 +40,6 @@ struct h1_scan {
     uint32_t fields_at; /* where the field lines begin */
     uint32_t
         skipped; /* empty lines before the first (RFC 9112 2.2: at most one CRLF), to be dropped */
-};
-
-#define H1_LINES_KEPT 24
-
-/* The lines of a head that arrived in one piece, so that reading it need not look for them again. Lives from
- * h1_head_scan to h1_*_parse, on the stack. */
-struct h1_lines {
-    uint32_t len;   /* of the head that they are of */
-    uint32_t count; /* of its first lines; there may be more */
-    struct {
-        uint32_t rare,
-            stop; /* where in it are the first octet that is no letter, digit or '-'; and the CR */
-    } at[H1_LINES_KEPT];
 };
 
 /* Look for the end of a head.

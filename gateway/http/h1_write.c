@@ -8,19 +8,12 @@
 /* The first line's spaces, version, status and CRLF; Host; the framing; Connection; the empty line. */
 #define EXTRA_MAX   (24 + 8 + 40 + 14 + H1_CONNECTION_MAX + 2)
 
-static char *put(char *to, struct str s)
-{
-    if (s.len)
-        memcpy(to, s.at, s.len);
-    return to + s.len;
-}
-
 static char *put_line(char *to, struct str name, struct str value)
 {
-    to = put(to, name);
-    to = put(to, STR(": "));
-    to = put(to, value);
-    return put(to, STR("\r\n"));
+    to = octets_put(to, name);
+    to = octets_put(to, STR(": "));
+    to = octets_put(to, value);
+    return octets_put(to, STR("\r\n"));
 }
 
 /* --- fields ------------------------------------------------------------------------------------ */
@@ -34,65 +27,71 @@ static bool is_skipped(const struct field *f)
     return f->name.len == 0 || (ours >> f->known & 1);
 }
 
-/* Do name and value lie in one text as "name: value"? The two bytes between them are looked at only
- * where the addresses say that they belong to it. */
+/* A text to be copied with the CRLF behind it; at == NULL: none. */
+struct run {
+    const char *at, *end;
+};
+
+static char *put_run(char *to, struct run run, const char *limit)
+{
+    if (!run.at)
+        return to;
+    CHECK(run.end - run.at + 2 <= limit - to);
+    to = octets_put(to, str_between(run.at, run.end));
+    return octets_put(to, STR("\r\n"));
+}
+
+/* Does `f` stand in its text as "name: value"? The two octets between are looked at only where the addresses say that
+ * they belong to it. */
 static bool is_one_piece(const struct field *f)
 {
     const char *end = f->name.at + f->name.len;
 
-    return f->value.at == end + 2 && end[0] == ':' && end[1] == ' ';
+    return f->value.at == end + 2 && memcmp(end, ": ", 2) == 0;
 }
 
-/* Does `next` stand on the line behind the one that ends at `end`? */
-static bool follows(const char *end, const struct field *next)
+/* Is the line that begins at `next` the one behind that which ends at `end`? */
+static bool follows(const char *end, const char *next)
 {
-    return next->name.at == end + 2 && end[0] == '\r' && end[1] == '\n' && is_one_piece(next);
+    return end && next == end + 2 && memcmp(end, "\r\n", 2) == 0;
 }
 
-/* Fields as they came, untouched, lie behind one another in the head that they were read from: a run of
- * them is copied at once. */
+/* Fields as they came, untouched, lie behind one another in the head that they were read from, and so do those that
+ * we have written as lines: a run of them is copied at once. */
 static char *put_fields(char *to, const struct fields *fields)
 {
     const struct field *f = fields->at, *end = f + fields->count;
+    const char *limit = to + fields->size;
+    struct run run = { 0 };
 
-    while (f < end) {
-        const char *run_end;
-        const struct field *first = f++;
-
-        if (is_skipped(first))
+    for (; f < end; f++) {
+        if (is_skipped(f))
             continue;
-        if (!is_one_piece(first)) {
-            to = put_line(to, first->name, first->value);
+        if (UNLIKELY(!is_one_piece(f))) {
+            to = put_run(to, run, limit);
+            run = (struct run){ 0 };
+            CHECK((size_t)(limit - to) >= f->name.len + f->value.len + FIELD_EXTRA);
+            to = put_line(to, f->name, f->value);
             continue;
         }
-        run_end = first->value.at + first->value.len;
-        for (; f < end && !is_skipped(f) && follows(run_end, f); f++)
-            run_end = f->value.at + f->value.len;
-        to = put(to, str_between(first->name.at, run_end));
-        to = put(to, STR("\r\n"));
+        if (!follows(run.end, f->name.at)) {
+            to = put_run(to, run, limit);
+            run.at = f->name.at;
+        }
+        run.end = f->value.at + f->value.len;
     }
-    return to;
-}
-
-static size_t fields_size(const struct fields *fields)
-{
-    size_t size = 0;
-
-    for (uint32_t i = 0; i < fields->count; i++)
-        if (!is_skipped(&fields->at[i]))
-            size += fields->at[i].name.len + fields->at[i].value.len + FIELD_EXTRA;
-    return size;
+    return put_run(to, run, limit);
 }
 
 static char *put_framing(char *to, enum body_kind body, uint64_t length)
 {
     switch (body) {
     case BODY_LENGTH:
-        to = put(to, STR("Content-Length: "));
+        to = octets_put(to, STR("Content-Length: "));
         to += number_write_u64(to, length);
-        return put(to, STR("\r\n"));
+        return octets_put(to, STR("\r\n"));
     case BODY_CHUNKED:
-        return put(to, STR("Transfer-Encoding: chunked\r\n"));
+        return octets_put(to, STR("Transfer-Encoding: chunked\r\n"));
     case BODY_NONE:
     case BODY_UNTIL_CLOSE:
     case BODY_RAW:
@@ -108,24 +107,23 @@ static char *put_rest(char *to, const struct fields *fields, enum body_kind body
     to = put_framing(to, body, length);
     if (connection.len)
         to = put_line(to, STR("Connection"), connection);
-    return put(to, STR("\r\n"));
+    return octets_put(to, STR("\r\n"));
 }
 
 /* --- heads ------------------------------------------------------------------------------------- */
 
 size_t h1_request_size(const struct request *req)
 {
-    return req->method_text.len + req->target.len + req->host.len + fields_size(&req->fields) +
-           EXTRA_MAX;
+    return req->method_text.len + req->target.len + req->host.len + req->fields.size + EXTRA_MAX;
 }
 
 size_t h1_write_request(char *to, const struct request *req, struct str connection)
 {
-    char *p = put(to, req->method_text);
+    char *p = octets_put(to, req->method_text);
 
     *p++ = ' ';
-    p = put(p, req->target);
-    p = put(p, STR(" HTTP/1.1\r\n"));
+    p = octets_put(p, req->target);
+    p = octets_put(p, STR(" HTTP/1.1\r\n"));
     /* An HTTP/1.0 client need not say Host; HTTP/1.1, which we speak, must. (9112 3.2) */
     if (UNLIKELY(!fields_have(&req->fields, FIELD_HOST)))
         p = put_line(p, STR("Host"), req->host);
@@ -146,7 +144,7 @@ static struct str reason_of(const struct response *resp)
 
 size_t h1_response_size(const struct response *resp)
 {
-    return reason_of(resp).len + fields_size(&resp->fields) + EXTRA_MAX;
+    return reason_of(resp).len + resp->fields.size + EXTRA_MAX;
 }
 
 size_t h1_write_response(char *to, const struct response *resp, struct str connection)
@@ -155,13 +153,13 @@ size_t h1_write_response(char *to, const struct response *resp, struct str conne
 
     CHECK(resp->status >= 100 && resp->status <= 999);
     if (LIKELY(resp->status == 200 && str_equal(resp->reason, STR("OK")))) {
-        p = put(p, STR("HTTP/1.1 200 OK\r\n"));
+        p = octets_put(p, STR("HTTP/1.1 200 OK\r\n"));
     } else {
-        p = put(p, STR("HTTP/1.1 "));
+        p = octets_put(p, STR("HTTP/1.1 "));
         p += number_write_u64(p, resp->status);
         *p++ = ' ';
-        p = put(p, reason_of(resp));
-        p = put(p, STR("\r\n"));
+        p = octets_put(p, reason_of(resp));
+        p = octets_put(p, STR("\r\n"));
     }
     CHECK(connection.len <= H1_CONNECTION_MAX);
     p = put_rest(p, &resp->fields, resp->body, resp->content_length, connection);
@@ -186,15 +184,15 @@ size_t h1_write_chunk_head(char *to, uint64_t len)
 
 size_t h1_last_chunk_size(const struct fields *trailers)
 {
-    return 5 + (trailers ? fields_size(trailers) : 0);
+    return 5 + (trailers ? trailers->size : 0);
 }
 
 size_t h1_write_last_chunk(char *to, const struct fields *trailers)
 {
-    char *p = put(to, STR("0\r\n"));
+    char *p = octets_put(to, STR("0\r\n"));
 
     if (trailers)
         p = put_fields(p, trailers);
-    p = put(p, STR("\r\n"));
+    p = octets_put(p, STR("\r\n"));
     return (size_t)(p - to);
 }

@@ -38,6 +38,7 @@ static void remove_set(struct fields *f, uint64_t set)
         if (is_in(set, f->at[i].known))
             f->at[i].name.len = 0;
     f->present &= ~set;
+    f->repeated &= ~set;
 }
 
 /* All that the peer has sent by that name; what a step of ours has added or set stays. */
@@ -117,24 +118,16 @@ static void remove_disguised(struct fields *f)
 
 /* --- adding ------------------------------------------------------------------------------------ */
 
-static char *put(char *to, struct str s)
-{
-    if (s.len)
-        memcpy(to, s.at, s.len);
-    return to + s.len;
-}
-
 /* "1.1 sluice": what was spoken on the hop the message came by, and who we are. (9110 7.6.3) */
-static void add_via(struct fields *f, uint8_t version, struct str via, struct arena *arena)
+static void write_via(struct field_lines *l, uint8_t version, struct str via)
 {
-    char *text = arena_take_bytes(arena, via.len + 4);
-
-    text[0] = (char)('0' + version / 10);
-    text[1] = '.';
-    text[2] = (char)('0' + version % 10);
-    text[3] = ' ';
-    put(text + 4, via);
-    fields_put_known(f, FIELD_VIA, str_of(text, via.len + 4));
+    fields_line_open(l, FIELD_VIA);
+    *l->to++ = (char)('0' + version / 10);
+    *l->to++ = '.';
+    *l->to++ = (char)('0' + version % 10);
+    *l->to++ = ' ';
+    l->to = octets_put(l->to, via);
+    fields_line_close(l);
 }
 
 static size_t size_of_all(const struct fields *f, enum known_field known)
@@ -147,19 +140,15 @@ static size_t size_of_all(const struct fields *f, enum known_field known)
     return size;
 }
 
-/* All values of that name in their order, and `last` behind them, as one list. */
-static struct str append_to_all(const struct fields *f, enum known_field known, struct str last,
-                                struct arena *arena)
+/* All values of that name in their order, as a list to which another is to be added. */
+static char *put_all(char *to, const struct fields *f, enum known_field known)
 {
-    char *text = arena_take_bytes(arena, size_of_all(f, known) + last.len), *p = text;
-
     for (uint32_t i = 0; i < f->count; i++)
         if (f->at[i].known == known && f->at[i].name.len && f->at[i].value.len) {
-            p = put(p, f->at[i].value);
-            p = put(p, STR(", "));
+            to = octets_put(to, f->at[i].value);
+            to = octets_put(to, STR(", "));
         }
-    p = put(p, last);
-    return str_between(text, p);
+    return to;
 }
 
 static bool needs_quotes(struct str host)
@@ -171,7 +160,7 @@ static char *put_quoted(char *to, struct str value, bool quotes)
 {
     if (quotes)
         *to++ = '"';
-    to = put(to, value);
+    to = octets_put(to, value);
     if (quotes)
         *to++ = '"';
     return to;
@@ -185,15 +174,15 @@ static struct str forwarded_element(const struct request *req, const struct hop_
                   req->scheme.len;
     char *text = arena_take_bytes(arena, size), *p = text;
 
-    p = put(p, client->is_ipv6 ? STR("for=\"[") : STR("for="));
-    p = put(p, client->address);
-    p = put(p, client->is_ipv6 ? STR("]\"") : STR(""));
+    p = octets_put(p, client->is_ipv6 ? STR("for=\"[") : STR("for="));
+    p = octets_put(p, client->address);
+    p = octets_put(p, client->is_ipv6 ? STR("]\"") : STR(""));
     if (req->host.len) {
-        p = put(p, STR(";host="));
+        p = octets_put(p, STR(";host="));
         p = put_quoted(p, req->host, needs_quotes(req->host));
     }
-    p = put(p, STR(";proto="));
-    p = put(p, req->scheme);
+    p = octets_put(p, STR(";proto="));
+    p = octets_put(p, req->scheme);
     return str_between(text, p);
 }
 
@@ -208,25 +197,44 @@ static void add_forwarded(struct request *req, const struct hop_client *client, 
         fields_put_known(f, FIELD_FORWARDED, forwarded_element(req, client, arena));
 }
 
-static void add_about_client(struct request *req, const struct hop_client *client,
-                             struct arena *arena)
+/* The chain goes on with this client, or begins with it; what was said about it before goes. */
+static void write_about_client(struct field_lines *l, const struct request *req,
+                               const struct hop_client *client, bool goes_on)
+{
+    fields_line_open(l, FIELD_X_FORWARDED_FOR);
+    if (UNLIKELY(goes_on))
+        l->to = put_all(l->to, l->fields, FIELD_X_FORWARDED_FOR);
+    l->to = octets_put(l->to, client->address);
+    fields_line_close(l);
+    remove_set(l->fields, about_client & ~BIT(FORWARDED));
+    fields_line_add(l, FIELD_X_REAL_IP, client->address);
+    fields_line_add(l, FIELD_X_FORWARDED_PROTO, req->scheme);
+    if (req->host.len)
+        fields_line_add(l, FIELD_X_FORWARDED_HOST, req->host);
+    if (client->port.len)
+        fields_line_add(l, FIELD_X_FORWARDED_PORT, client->port);
+}
+
+/* What we add is one text in the arena: the client's session may end before its exchange does. */
+static void add_lines(struct request *req, const struct hop_client *client, struct arena *arena)
 {
     struct fields *f = &req->fields;
-    /* The client's session may end before its exchange does. */
-    struct str address = str_keep(arena, client->address);
-    struct str chain = address;
+    bool goes_on = client->forward == HOP_APPEND && fields_have(f, FIELD_X_FORWARDED_FOR);
+    size_t size = 6 * FIELDS_LINE_ROOM + client->via.len + 4 + 2 * client->address.len +
+                  req->scheme.len + req->host.len + client->port.len;
+    struct field_lines lines;
 
-    if (client->forward == HOP_APPEND && fields_have(f, FIELD_X_FORWARDED_FOR))
-        chain = append_to_all(f, FIELD_X_FORWARDED_FOR, address, arena);
-    remove_set(f, about_client & ~BIT(FORWARDED));
-    fields_put_known(f, FIELD_X_FORWARDED_FOR, chain);
-    fields_put_known(f, FIELD_X_REAL_IP, address);
-    fields_put_known(f, FIELD_X_FORWARDED_PROTO, req->scheme);
-    if (req->host.len)
-        fields_put_known(f, FIELD_X_FORWARDED_HOST, req->host);
-    if (client->port.len)
-        fields_put_known(f, FIELD_X_FORWARDED_PORT, str_keep(arena, client->port));
-    add_forwarded(req, client, arena);
+    if (UNLIKELY(goes_on))
+        size += size_of_all(f, FIELD_X_FORWARDED_FOR);
+    lines = fields_lines_begin(f, arena_take_bytes(arena, size), 6);
+    write_via(&lines, req->version, client->via);
+    if (client->forward == HOP_DROP)
+        remove_set(f, about_client);
+    else
+        write_about_client(&lines, req, client, goes_on);
+    fields_lines_end(&lines);
+    if (client->forward != HOP_DROP)
+        add_forwarded(req, client, arena);
 }
 
 /* --- both ways --------------------------------------------------------------------------------- */
@@ -240,17 +248,18 @@ void hop_request(struct request *req, const struct hop_client *client, struct ar
     remove_disguised(f);
     if (trailers)
         fields_put_known(f, FIELD_TE, STR("trailers"));
-    add_via(f, req->version, client->via, arena);
-    if (client->forward == HOP_DROP)
-        remove_set(f, about_client);
-    else
-        add_about_client(req, client, arena);
+    add_lines(req, client, arena);
 }
 
 void hop_response(struct response *resp, struct str via, struct arena *arena)
 {
+    struct field_lines lines;
+
     remove_one_hop(&resp->fields);
-    add_via(&resp->fields, resp->version, via, arena);
+    lines = fields_lines_begin(&resp->fields,
+                               arena_take_bytes(arena, FIELDS_LINE_ROOM + 4 + via.len), 1);
+    write_via(&lines, resp->version, via);
+    fields_lines_end(&lines);
 }
 
 struct str hop_connection(const struct fields *fields, bool close)

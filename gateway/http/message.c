@@ -9,27 +9,36 @@ static const struct str method_texts[METHOD_COUNT] = {
     [METHOD_TRACE] = STR_INIT("TRACE"),     [METHOD_PATCH] = STR_INIT("PATCH"),
 };
 
-static enum method if_equal(struct str text, enum method m)
-{
-    return memcmp(text.at, method_texts[m].at, text.len) == 0 ? m : METHOD_OTHER;
-}
-
 enum method method_from(struct str text)
 {
     switch (text.len) {
+#define METHOD(name)                                                                               \
+    if (memcmp(text.at, #name, sizeof #name - 1) == 0)                                             \
+    return METHOD_##name
     case 3:
-        return if_equal(text, text.at[0] == 'G' ? METHOD_GET : METHOD_PUT);
+        METHOD(GET);
+        METHOD(PUT);
+        break;
     case 4:
-        return if_equal(text, text.at[0] == 'P' ? METHOD_POST : METHOD_HEAD);
+        METHOD(POST);
+        METHOD(HEAD);
+        break;
     case 5:
-        return if_equal(text, text.at[0] == 'P' ? METHOD_PATCH : METHOD_TRACE);
+        METHOD(PATCH);
+        METHOD(TRACE);
+        break;
     case 6:
-        return if_equal(text, METHOD_DELETE);
+        METHOD(DELETE);
+        break;
     case 7:
-        return if_equal(text, text.at[0] == 'C' ? METHOD_CONNECT : METHOD_OPTIONS);
+        METHOD(OPTIONS);
+        METHOD(CONNECT);
+        break;
+#undef METHOD
     default:
-        return METHOD_OTHER;
+        break;
     }
+    return METHOD_OTHER;
 }
 
 struct str method_text(enum method m)

@@ -23,7 +23,8 @@ enum octet_class {
     OCTET_PATH = 4,   /* RFC 3986 pchar but '%': stands for itself in a path segment */
     OCTET_HOST = 8,   /* unreserved: what may stand in a host name */
     OCTET_HEX = 16,
-    OCTET_DIGIT = 32
+    OCTET_DIGIT = 32,
+    OCTET_COMMON = 64 /* letters, digits and '-': of what nearly all names are made */
 };
 
 extern const uint8_t octet_classes[256];
@@ -37,6 +38,28 @@ static inline bool octet_is(char c, enum octet_class class)
 bool octets_are(struct str s, enum octet_class class);
 /* The value of a hex digit (the caller knows that it is one). */
 unsigned octet_hex(char c);
+
+/* Copies a text that is probably short, and returns behind it: for a few octets a call costs more than they do. */
+static inline char *octets_put(char *to, struct str s)
+{
+    if (s.len > 32) {
+        memcpy(to, s.at, s.len);
+    } else if (s.len >= 16) { /* the first and the last, which may overlap */
+        memcpy(to, s.at, 16);
+        memcpy(to + s.len - 16, s.at + s.len - 16, 16);
+    } else if (s.len >= 8) {
+        memcpy(to, s.at, 8);
+        memcpy(to + s.len - 8, s.at + s.len - 8, 8);
+    } else if (s.len >= 4) {
+        memcpy(to, s.at, 4);
+        memcpy(to + s.len - 4, s.at + s.len - 4, 4);
+    } else if (s.len) {
+        to[0] = s.at[0];
+        to[s.len / 2] = s.at[s.len / 2];
+        to[s.len - 1] = s.at[s.len - 1];
+    }
+    return to + s.len;
+}
 
 /* The first octet of [p, end) that may not stand in a field value (controls except HTAB, and DEL), or end.
  * The three ways to find it give the same answer; octets_find_control takes the best. */
@@ -84,10 +107,9 @@ static inline __m128i octets_alnum16(__m128i c)
     return _mm_or_si128(octets_between16(folded, 'a', 25), octets_between16(c, '0', 9));
 }
 
-/* Bit n: the octet p[n] is a letter, a digit or '-'. */
-static inline unsigned octets_common16(const char *p)
+/* Which of sixteen octets are letters, digits or '-'. */
+static inline unsigned octets_common16(__m128i c)
 {
-    __m128i c = _mm_loadu_si128((const __m128i *)(const void *)p);
     __m128i dash = _mm_cmpeq_epi8(c, _mm_set1_epi8('-'));
 
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(octets_alnum16(c), dash));
@@ -97,12 +119,42 @@ static inline unsigned octets_common16(const char *p)
 static inline const char *octets_skip_name(const char *p, const char *end)
 {
     for (; end - p >= 16; p += 16) {
-        unsigned in = octets_common16(p);
+        unsigned in = octets_common16(_mm_loadu_si128((const __m128i *)(const void *)p));
 
         if (in != 0xffff)
             return p + __builtin_ctz(~in);
     }
     return p;
+}
+
+/* Sixteen octets, or fewer with zeros behind them, without reading beyond. */
+static inline __m128i octets_up_to16(const char *p, size_t len)
+{
+    uint64_t low = 0, high = 0;
+
+    if (LIKELY(len >= 16))
+        return _mm_loadu_si128((const __m128i *)(const void *)p);
+    if (len > 8) {
+        memcpy(&low, p, 8);
+        memcpy(&high, p + len - 8, 8);
+        high >>= 8 * (16 - len);
+    } else if (len >= 4) {
+        uint32_t first, last;
+
+        memcpy(&first, p, 4);
+        memcpy(&last, p + len - 4, 4);
+        low = first | (uint64_t)last << 8 * (len - 4);
+    } else if (len) {
+        low = (uint64_t)(unsigned char)p[0] | (uint64_t)(unsigned char)p[len / 2] << 8 * (len / 2) |
+              (uint64_t)(unsigned char)p[len - 1] << 8 * (len - 1);
+    }
+    return _mm_set_epi64x((long long)high, (long long)low);
+}
+
+/* Which of sixteen octets equal `c`. */
+static inline unsigned octets_equal16(__m128i octets, char c)
+{
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(octets, _mm_set1_epi8(c)));
 }
 
 /* Past visible ASCII but '#', sixteen at a time. */
@@ -135,93 +187,6 @@ static inline const char *octets_skip_target(const char *p, const char *end)
     return p;
 }
 #endif
-
-/* What up to sixty-four octets are; bit n is about the n-th. */
-struct octets_block {
-    uint64_t
-        controls; /* may not stand in a field value: a line ends there, and it had better be a CR */
-    uint64_t rare; /* no letter, digit or '-': a name ends there, or has one of its rarer octets */
-};
-
-/* Of sixty-four octets. Every way gives the same. */
-struct octets_block octets_look(const char *p);
-struct octets_block octets_look_plain(const char *p, size_t len);
-#ifdef __SSE2__
-struct octets_block octets_look_sse2(const char *p);
-#endif
-/* Of fewer. */
-struct octets_block octets_look_short(const char *p, size_t len);
-
-/* Going through a text from left to right: sixty-four octets are looked at together, once, and what they are is
- * remembered. */
-struct octets_cursor {
-    const char *at, *next; /* the octets looked at last: [at, next) */
-    const char *begin, *end;
-    struct octets_block block; /* of them */
-};
-
-static inline struct octets_cursor octets_cursor_at(const char *p, const char *end)
-{
-    return (struct octets_cursor){ .at = p, .next = p, .begin = p, .end = end };
-}
-
-/* Looks at the octets behind those looked at last; false: there are none. */
-static inline bool octets_look_on(struct octets_cursor *c)
-{
-    size_t left = (size_t)(c->end - c->next);
-
-    if (left == 0)
-        return false;
-    c->at = c->next;
-    if (LIKELY(left >= 64)) {
-        c->block = octets_look(c->at);
-        c->next += 64;
-        return true;
-    }
-    if (c->end - c->begin >= 64) { /* the last sixty-four, but for those that were looked at */
-        c->block = octets_look(c->end - 64);
-        c->block.controls >>= 64 - left;
-        c->block.rare >>= 64 - left;
-    } else {
-        c->block = octets_look_short(c->at, left);
-    }
-    c->next = c->end;
-    return true;
-}
-
-/* The first control, or rare octet, that is not before `p`; or end. `p` is not before where the cursor stands, and
- * each answer, and the octet behind it, may be the next `p`. Inlined always: so the cursor lives in registers. */
-__attribute__((always_inline)) static inline const char *
-octets_next_control(struct octets_cursor *c, const char *p)
-{
-    for (;;) {
-        if (LIKELY(p < c->next)) {
-            uint64_t found = c->block.controls >> (p - c->at);
-
-            if (LIKELY(found))
-                return p + __builtin_ctzll(found);
-            p = c->next;
-        }
-        if (!octets_look_on(c))
-            return c->end;
-    }
-}
-
-__attribute__((always_inline)) static inline const char *octets_next_rare(struct octets_cursor *c,
-                                                                          const char *p)
-{
-    for (;;) {
-        if (LIKELY(p < c->next)) {
-            uint64_t found = c->block.rare >> (p - c->at);
-
-            if (LIKELY(found))
-                return p + __builtin_ctzll(found);
-            p = c->next;
-        }
-        if (!octets_look_on(c))
-            return c->end;
-    }
-}
 
 /* The first octet of [p, end) that is no part of a token, or of a target; or end. */
 static inline const char *octets_token_end_from(const char *p, const char *end)

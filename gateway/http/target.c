@@ -32,11 +32,42 @@ static bool is_plain_segment(struct str s)
     return !str_equal(s, STR(".")) && !str_equal(s, STR("..")) && str_index(s, ';') == s.len;
 }
 
+#ifdef __SSE2__
+/* Is it, beyond doubt, in its normal form? It has letters, digits, '-', '_', '.' and slashes only, and behind a slash is
+ * neither a dot nor another slash. */
+static bool is_plain(struct str path)
+{
+    unsigned slash = 1; /* the octet before is one */
+
+    if (path.len == 0 || path.at[0] != '/')
+        return false;
+    for (size_t i = 1; i < path.len; i += 16) {
+        __m128i c = octets_up_to16(path.at + i, path.len - i);
+        unsigned within = path.len - i >= 16 ? 0xffff : (1u << (path.len - i)) - 1;
+        unsigned slashes = octets_equal16(c, '/'), dots = octets_equal16(c, '.');
+        unsigned plain = octets_common16(c) | octets_equal16(c, '_') | slashes | dots;
+
+        if ((within & ~plain) || ((slashes << 1 | slash) & (slashes | dots)))
+            return false;
+        slash = slashes >> 15;
+    }
+    return true;
+}
+#else
+static bool is_plain(struct str path)
+{
+    (void)path;
+    return false;
+}
+#endif
+
 /* In its normal form already: nothing coded, no dot segment, no empty segment but the last. */
 static bool is_normal(struct str path)
 {
     size_t begin = 1;
 
+    if (LIKELY(is_plain(path)))
+        return true;
     if (path.len == 0 || path.at[0] != '/')
         return false;
     for (size_t i = 1; i <= path.len; i++) {
@@ -321,12 +352,34 @@ static bool split_literal(struct str host, struct str *name, struct str *port)
     return rest.at[0] == ':' && read_port(str_from_index(rest, 1), port);
 }
 
+/* How many of the first sixteen octets are of a name: labels with dots between. `label`: where the last begins. False:
+ * one of those before it is empty. */
+static bool skip_labels(struct str host, size_t *len, size_t *label)
+{
+#ifdef __SSE2__
+    __m128i c = octets_up_to16(host.at, host.len);
+    unsigned dots = octets_equal16(c, '.');
+    unsigned in = octets_common16(c) | dots | octets_equal16(c, '_') | octets_equal16(c, '~');
+
+    *len = (size_t)__builtin_ctz(~in);
+    dots &= (1u << *len) - 1;
+    *label = dots ? 32 - (size_t)__builtin_clz(dots) : 0;
+    return (dots & (dots << 1 | 1)) == 0;
+#else
+    (void)host;
+    *len = *label = 0;
+    return true;
+#endif
+}
+
 bool target_split_host(struct str host, struct str *name, struct str *port)
 {
-    size_t i = 0, label = 0;
+    size_t i, label;
 
     if (host.len && host.at[0] == '[')
         return split_literal(host, name, port);
+    if (!skip_labels(host, &i, &label))
+        return false;
     for (; i < host.len && octet_is(host.at[i], OCTET_HOST); i++) {
         if (host.at[i] != '.')
             continue;
@@ -352,27 +405,28 @@ static bool check_host(struct str host, const char **why)
     return target_split_host(host, &name, &port) || refuse(why, "malformed host");
 }
 
+static bool is_alone(const struct fields *f, const struct field *host)
+{
+    if (LIKELY(!fields_repeat(f, FIELD_HOST)))
+        return true;
+    for (const struct field *other = host + 1; other < f->at + f->count; other++)
+        if (other->known == FIELD_HOST && other->name.len)
+            return false;
+    return true;
+}
+
 /* The value of the only Host field; STR_NONE if there is none. */
 static bool read_host_field(const struct request *req, struct str *host, const char **why)
 {
-    bool found = false;
+    const struct field *f = fields_find(&req->fields, FIELD_HOST);
 
     *host = STR_NONE;
-    if (fields_have(&req->fields, FIELD_HOST)) {
-        for (uint32_t i = 0; i < req->fields.count; i++) {
-            const struct field *f = &req->fields.at[i];
-
-            if (f->known != FIELD_HOST || f->name.len == 0)
-                continue;
-            if (found)
-                return refuse(why, "two Hosts");
-            found = true;
-            *host = f->value;
-        }
-    }
-    if (found)
-        return check_host(*host, why);
-    return req->version == 10 || refuse(why, "no Host");
+    if (!f)
+        return req->version == 10 || refuse(why, "no Host");
+    if (!is_alone(&req->fields, f))
+        return refuse(why, "two Hosts");
+    *host = f->value;
+    return check_host(*host, why);
 }
 
 /* --- forms of targets (RFC 9112 3.2) ----------------------------------------------------------- */
@@ -381,8 +435,14 @@ static bool read_host_field(const struct request *req, struct str *host, const c
 static bool read_origin_form(struct request *req, struct str target, struct arena *arena,
                              const char **why)
 {
-    size_t mark = str_index(target, '?');
+    size_t mark;
 
+    if (LIKELY(is_plain(target))) {
+        req->path = target;
+        req->query = STR_NONE;
+        return true;
+    }
+    mark = str_index(target, '?');
     if (memchr(target.at, '#', target.len))
         return refuse(why, "fragment in target");
     req->query = mark == target.len ? STR_NONE : str_from_index(target, mark + 1);

@@ -33,7 +33,6 @@ void limit_answer_build(struct limit_answer *a, struct builder *b, const struct 
 {
     const struct str labels[] = { b->service_name, builder_label(b) };
 
-    a->label = str_keep(b->arena, labels[1]);
     /* The master only rehearses; what is refused leaves no series behind. */
     if (b->role == BUILD_WORKER)
         a->series = rows_find(&b->shared->rows, FAMILY_RATE_LIMITED, labels);
@@ -72,11 +71,7 @@ static struct str left_text(struct exchange *x, struct str quoted_name, struct s
 /* The names are constants and the values made here of what may stand in a field: nothing to be checked. */
 static void add(struct exchange *x, struct str name, struct str value)
 {
-    struct fields *fields = &x->resp.fields;
-
-    *fields_place(fields) = (struct field){ .name = name, .value = value, .known = FIELD_OTHER };
-    fields->count++;
-    fields->present |= UINT64_C(1) << FIELD_OTHER;
+    fields_put(&x->resp.fields, name, value);
 }
 
 /* The older fields are no lists: where they stand already, of another limit or the service's own, they are told of
@@ -132,7 +127,7 @@ uint64_t limit_answer_with_jitter(const struct limit_answer *a, uint64_t key, ui
 static enum verdict refuse(const struct limit_answer *a, struct exchange *x, struct frame *f,
                            enum reason reason)
 {
-    enum verdict v = reply_refuse_by_limit(x, f, a->status, reason, a->body, a->label);
+    enum verdict v = reply_refuse(x, f, a->status, reason, a->body);
 
     if (v == REPLIED)
         rows_add(&x->local->shared->rows, x->local->seat, a->series, 1);

@@ -138,7 +138,7 @@ static void strip_cookie(const struct presented *p, struct exchange *x, struct f
     while (pairs_next_of_cookie(&rest, &pair))
         if (pair.whole.len && !str_equal(pair.name, p->cookie))
             len = append(to, len, STR("; "), pair.whole);
-    f->value = str_of(to, len);
+    fields_change(&x->req.fields, f, str_of(to, len));
     if (len == 0)
         f->name.len = 0; /* the last one was it */
 }

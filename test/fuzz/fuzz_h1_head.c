@@ -20,21 +20,28 @@ static const struct h1_limits limits = {
     .first_line = 1000, .field_line = 1000, .total = 4000, .count = 50
 };
 
+static void lines_agree(const struct h1_lines *a, const struct h1_lines *b)
+{
+    CHECK(a->len == b->len && a->count == b->count);
+    CHECK(memcmp(a->rare, b->rare, sizeof *a->rare * a->count) == 0);
+    CHECK(memcmp(a->stop, b->stop, sizeof *a->stop * a->count) == 0);
+}
+
 static void scans_agree(struct str text)
 {
     const char *end = text.at + text.len;
     const char *plain = octets_find_control_plain(text.at, end);
-    struct octets_cursor cursor = octets_cursor_at(text.at, end);
-    const char *p = text.at;
+    struct h1_lines best, other;
+    bool found = h1_lines_find(text, &best);
 
     CHECK(octets_find_control(text.at, end) == plain);
     CHECK(octets_find_control_long(text.at, end) == plain);
-    for (;; plain = octets_find_control_plain(plain + 1, end)) {
-        CHECK(octets_next_control(&cursor, p) == plain);
-        if (plain == end)
-            break;
-        p = plain + 1;
-    }
+    CHECK(h1_lines_find_plain(text, &other) == found);
+    if (found)
+        lines_agree(&best, &other);
+    CHECK(h1_lines_find_sse2(text, &other) == found);
+    if (found)
+        lines_agree(&best, &other);
 }
 
 static enum head_result scan_in_pieces(struct str text, size_t piece, bool is_request, size_t *head,

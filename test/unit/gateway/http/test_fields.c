@@ -1,5 +1,6 @@
 /* The list of header fields. */
 #include <check.h>
+#include <stdio.h>
 
 #include "gateway/http/fields.h"
 
@@ -158,6 +159,92 @@ START_TEST(test_what_could_not_be_written_is_not_added)
 }
 END_TEST
 
+/* `repeated` may say too much and never too little; `size` has room for every line. */
+static void is_accounted(void)
+{
+    uint64_t once = 0, twice = 0;
+    size_t size = 0;
+
+    for (uint32_t i = 0; i < fields.count; i++) {
+        uint64_t bit = (uint64_t)1 << fields.at[i].known;
+
+        if (fields.at[i].name.len == 0)
+            continue;
+        twice |= once & bit;
+        once |= bit;
+        size += fields.at[i].name.len + fields.at[i].value.len + 4;
+    }
+    ck_assert_uint_eq(once & ~fields.present, 0);
+    ck_assert_uint_eq(twice & ~fields.repeated, 0);
+    ck_assert_uint_ge(fields.size, size);
+}
+
+START_TEST(test_whatever_is_done_to_fields_is_accounted_for)
+{
+    static const char value[] = "a value of some length";
+    uint64_t random = (uint64_t)_i + 1;
+
+    for (int i = 0; i < 60; i++) {
+        enum known_field known = (enum known_field)(1 + (random >> 33) % 3);
+        struct str v = str_of(value, (random >> 40) % sizeof value);
+        struct field_lines lines;
+
+        random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        switch ((random >> 50) % 8) {
+        case 0:
+            fields_add(&fields, field_name(known), v);
+            break;
+        case 1:
+            fields_add_known(&fields, known, v);
+            break;
+        case 2:
+            fields_put(&fields, STR("X-Other"), v);
+            break;
+        case 3:
+            fields_set_known(&fields, known, v);
+            ck_assert(!fields_repeat(&fields, known));
+            break;
+        case 4:
+            fields_remove(&fields, known);
+            ck_assert(!fields_repeat(&fields, known));
+            break;
+        case 5:
+            fields_remove_name(&fields, field_name(known));
+            break;
+        case 6:
+            if (fields_find(&fields, known))
+                fields_change(&fields, fields_find(&fields, known), v);
+            break;
+        default:
+            lines = fields_lines_begin(
+                &fields, arena_take_bytes(&arena, 2 * (FIELDS_LINE_ROOM + sizeof value)), 2);
+            fields_line_add(&lines, known, v);
+            fields_line_add(&lines, FIELD_VIA, v);
+            fields_lines_end(&lines);
+            break;
+        }
+        is_accounted();
+    }
+}
+END_TEST
+
+START_TEST(test_every_known_field_can_be_written_as_a_line)
+{
+    enum known_field known = (enum known_field)_i;
+    char *text = arena_take_bytes(&arena, FIELDS_LINE_ROOM + 5), expected[64];
+    struct field_lines lines = fields_lines_begin(&fields, text, 1);
+
+    fields_line_add(&lines, known, STR("value"));
+    fields_lines_end(&lines);
+    ck_assert_int_eq(
+        snprintf(expected, sizeof expected, "%.*s: value\r\n", STR_ARGS(field_name(known))),
+        lines.to - text);
+    ck_assert_mem_eq(text, expected, (size_t)(lines.to - text));
+    ck_assert_ptr_eq(fields_value(&fields, known).at, lines.to - 7);
+    ck_assert_uint_eq(fields_value(&fields, known).len, 5);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fields");
@@ -175,6 +262,9 @@ int main(void)
     tcase_add_test(tests, test_removed_fields_are_found_no_more);
     tcase_add_test(tests, test_setting_leaves_exactly_one);
     tcase_add_test(tests, test_what_could_not_be_written_is_not_added);
+    tcase_add_loop_test(tests, test_whatever_is_done_to_fields_is_accounted_for, 0, 50);
+    tcase_add_loop_test(tests, test_every_known_field_can_be_written_as_a_line, 1,
+                        FIELD_KNOWN_COUNT);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -1,6 +1,7 @@
 /* Targets: which are refused, and that what is accepted cannot be spelled past a rule. */
 #include <check.h>
 
+#include "gateway/http/octets.h"
 #include "gateway/http/target.h"
 
 static struct arena arena;
@@ -490,6 +491,102 @@ START_TEST(test_http_1_1_has_exactly_one_host)
 }
 END_TEST
 
+/* What a host is, octet by octet. */
+static bool split_slowly(struct str host, size_t *name, size_t *port)
+{
+    size_t n = 0, digits, value = 0;
+
+    while (n < host.len && octet_is(host.at[n], OCTET_HOST)) {
+        if (host.at[n] == '.' && (n == 0 || host.at[n - 1] == '.'))
+            return false;
+        n++;
+    }
+    *name = n && host.at[n - 1] == '.' ? n - 1 : n;
+    *port = host.len;
+    if (n == 0 || n == host.len)
+        return n > 0;
+    if (host.at[n] != ':')
+        return false;
+    *port = n + 1;
+    for (digits = n + 1; digits < host.len; digits++) {
+        if (!octet_is(host.at[digits], OCTET_DIGIT))
+            return false;
+        value = value * 10 + octet_hex(host.at[digits]);
+    }
+    return digits - n - 1 <= 5 && value <= 65535;
+}
+
+static void split_with(int odd)
+{
+    static const struct str patterns[] = { STR_INIT("abc.de-f~g_h."),
+                                           STR_INIT("www.example.com:8080"), STR_INIT("a"),
+                                           STR_INIT("127.0.0.1:65535") };
+
+    for (size_t len = 1; len < 50; len += len < 20 ? 1 : 5)
+        for (size_t at = 0; at < len; at++) {
+            struct str pattern = patterns[(len + at) % ARRAY_LEN(patterns)];
+            char *text = malloc(len);
+            struct str host = str_of(text, len), name, port;
+            size_t name_len = 0, port_at = 0;
+            bool expected;
+
+            for (size_t i = 0; i < len; i++)
+                text[i] = pattern.at[i % pattern.len];
+            text[at] = (char)odd;
+            if (text[0] != '[') {
+                expected = split_slowly(host, &name_len, &port_at);
+                if (target_split_host(host, &name, &port) != expected)
+                    ck_abort_msg("%.*s", STR_ARGS(host));
+                if (expected && (name.len != name_len || port.len != len - port_at))
+                    ck_abort_msg("%.*s is cut elsewhere", STR_ARGS(host));
+            }
+            free(text);
+        }
+}
+
+/* Hosts of all lengths with one odd octet at each place: looking at many at once finds what looking at one does. */
+START_TEST(test_a_host_is_split_the_same_at_every_length)
+{
+    for (int odd = _i; odd < 256; odd += 16)
+        split_with(odd);
+}
+END_TEST
+
+static void normalise_with(int odd)
+{
+    static const char pattern[] = "/ab.c/de_f-g/hij/~kl!m/n";
+
+    for (size_t len = 1; len < 60; len += len < 20 ? 1 : 5)
+        for (size_t at = 1; at < len; at++) {
+            char *text = malloc(len);
+            struct str path = str_of(text, len), out = STR_NONE;
+            bool normal = octet_is((char)odd, OCTET_PATH) || odd == '/', read;
+
+            for (size_t i = 0; i < len; i++)
+                text[i] = pattern[i % (sizeof pattern - 1)];
+            text[at] = (char)odd;
+            for (size_t i = 1; i < len; i++)
+                normal = normal && !(text[i - 1] == '/' && (text[i] == '/' || text[i] == '.'));
+            read = target_normalise(path, &arena, &out, &why);
+            if (normal && !(read && out.at == path.at && out.len == len))
+                ck_abort_msg("not normal: %.*s", STR_ARGS(path));
+            if (read && out.at == path.at && !normal)
+                for (size_t i = 1; i < len; i++) /* dots that are no dot segment */
+                    if (text[i - 1] == '/' && text[i] == '/')
+                        ck_abort_msg("normal: %.*s", STR_ARGS(path));
+            free(text);
+        }
+}
+
+/* Nothing is to be done about a path of pchars whose segments are neither empty nor begin with a dot; and what is found
+ * plain at a glance is what octet by octet has the same normal form. */
+START_TEST(test_paths_of_every_length_have_the_form_that_their_octets_say)
+{
+    for (int odd = _i; odd < 256; odd += 16)
+        normalise_with(odd);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("target");
@@ -509,6 +606,9 @@ int main(void)
     tcase_add_test(tests, test_targets_of_two_meanings_are_refused);
     tcase_add_test(tests, test_a_path_that_was_left_by_dots_is_told_as_well);
     tcase_add_test(tests, test_http_1_1_has_exactly_one_host);
+    tcase_add_loop_test(tests, test_a_host_is_split_the_same_at_every_length, 0, 16);
+    tcase_add_loop_test(tests, test_paths_of_every_length_have_the_form_that_their_octets_say, 0,
+                        16);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
