@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -36,6 +37,7 @@
 /* What a build may take: this, and so much for each byte of the configuration. */
 #define BUILD_BYTES          ((size_t)4 << 20)
 #define BUILD_BYTES_PER_BYTE ((size_t)128)
+#define READ_WITHIN          (2 * NS_PER_S)
 
 /* What this file keeps of a process, around what everybody else looks at. */
 struct gateway {
@@ -75,10 +77,35 @@ static bool memory_is_there(const char *path)
     return true;
 }
 
+/* As read(), until then: a pipe may have a writer that says nothing, or none, and the master has more to do. */
+static ssize_t read_until(int fd, char *to, size_t room, uint64_t until_ns)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+
+    for (;;) {
+        uint64_t now_ns = clock_now_ns();
+        int ready = poll(&p, 1, now_ns < until_ns ? (int)((until_ns - now_ns) / NS_PER_MS) : 0);
+        ssize_t n;
+
+        if (ready == 0) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        if (ready < 0 && errno != EINTR)
+            return -1;
+        if (ready < 0)
+            continue;
+        n = read(fd, to, room);
+        if (n >= 0 || errno != EAGAIN)
+            return n;
+    }
+}
+
 /* The whole file, or false with the reason logged. */
 static bool read_file(const char *path, struct bundle *b)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    uint64_t until_ns = clock_now_ns() + READ_WITHIN;
     char *bytes = NULL;
     size_t len = 0, room = 0;
     ssize_t n = -1;
@@ -90,7 +117,7 @@ static bool read_file(const char *path, struct bundle *b)
             if (!bytes)
                 die("out of memory for %s", path);
         }
-        n = read(fd, bytes + len, room - len);
+        n = read_until(fd, bytes + len, room - len, until_ns);
         if (n <= 0)
             break;
         len += (size_t)n;

@@ -398,3 +398,28 @@ def test_descriptors_are_flat_over_reloads(stage):
     for _ in range(20):
         gw.hup()
     wait_until(lambda: all(now <= then for now, then in zip(used(), before)), explain=lambda: (before, used()))
+
+
+def test_a_pipe_in_the_place_of_the_file_that_nobody_writes_to_holds_up_the_master_for_a_moment_only(stage):
+    gw = stage.proxy(stage.service())
+    os.unlink(gw.config_path)
+    os.mkfifo(gw.config_path)
+    gw.hup()
+    gw.wait_stderr("cannot read .*timed out")
+    assert gw.metrics().get(names.RELOADS_FAILED) == 1 and gw.get("/").status == 200
+    gw.reload(**gw.config)
+    assert gw.metrics().get(names.GENERATION) == 2
+
+
+def test_a_pipe_that_somebody_writes_to_is_read_to_its_end(stage):
+    gw = stage.proxy(stage.service())
+    text = open(gw.config_path).read()
+    os.unlink(gw.config_path)
+    os.mkfifo(gw.config_path)
+    gw.signal(signal.SIGHUP)
+    with open(gw.config_path, "w") as pipe:          # as soon as it is opened to be read
+        for piece in (text[:40], text[40:]):
+            pipe.write(piece)
+            pipe.flush()
+    gw.wait_notified("READY=1")
+    assert gw.metrics().get(names.GENERATION) == 2
