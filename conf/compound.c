@@ -44,17 +44,16 @@ static bool read_list_of(const struct conf_key *key, const struct conf_node *n, 
     bool good = count_fits(e, n, count, p);
     struct conf_list list = { .count = count };
     const struct conf_node *one = n->kind == CONF_LIST ? n->first : n;
-    void *init = NULL;
-    char *to;
+    char *to, *last = NULL;
 
     list.items = to = count ? arena_take(a, count * e->size) : NULL;
-    if (count && item.type == &conf_type_block) {
-        init = arena_take(a, e->size);
-        conf_read_defaults(item.arg, init, a); /* once for all, there may be many */
+    if (count && item.type == &conf_type_block) { /* there may be many: once for all of them */
+        last = to + (count - 1) * e->size;
+        conf_read_defaults(item.arg, last, a);
     }
     for (size_t i = 0; i < count; i++, one = one->next, to += e->size) {
-        if (init)
-            memcpy(to, init, e->size);
+        if (last && to != last)
+            memcpy(to, last, e->size);
         good &= conf_read_key(&item, one, to, a, p);
     }
     if (good)

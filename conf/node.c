@@ -1,8 +1,6 @@
 /* One place of a configuration. */
 #include "conf/node.h"
 
-#include "gateway/base/hash.h"
-
 const struct conf_node *conf_node_get(const struct conf_node *map, struct str key)
 {
     if (!map || map->kind != CONF_MAP)
@@ -90,15 +88,5 @@ const struct conf_node *conf_node_walk(const struct conf_node *n, const struct c
 
 uint64_t conf_node_hash(const struct conf_node *n)
 {
-    struct hash_key sum = { 0, 0 };
-
-    for (const struct conf_node *at = n; at; at = conf_node_walk(at, n)) {
-        uint64_t form = (uint64_t)at->count << 4 | (uint64_t)at->kind << 1 | conf_node_is_empty(at);
-
-        /* The key of the top is not part of what it says: the same block may stand elsewhere. */
-        sum.k0 = hash_str(&sum, at == n ? STR_NONE : at->key);
-        sum.k1 = form;
-        sum.k0 = hash_str(&sum, at->text);
-    }
-    return sum.k0;
+    return n ? n->hash : 0;
 }

@@ -32,6 +32,8 @@ struct conf_node {
     const struct conf_node *parent;
     struct conf_node *first, *last, *next; /* children in the order of the file; the next sibling */
     struct map *names;                     /* key -> child, for maps of many */
+    uint64_t hash;                         /* see conf_node_hash */
+    uint32_t whole; /* how many nodes it is, itself and all below: what it costs to read */
 };
 
 /* The value of `key`, or NULL. NULL for what is no map. */
@@ -42,8 +44,8 @@ const struct conf_node *conf_node_at(const struct conf_node *list, size_t i);
 bool conf_node_is_empty(const struct conf_node *n);
 /* services[0].rate_limit_rps; keys that are not plain words are quoted. */
 struct str conf_node_path(const struct conf_node *n, struct arena *a);
-/* A hash of what a node says, values of ${...} included and places not: equal before and after a reload means
- * unchanged. NULL has one too. */
+/* A hash of what a node says, values of ${...} included and places and its own key not: equal before and after a reload
+ * means unchanged. NULL has one too. Known once the tree is built, however large the node is. */
 uint64_t conf_node_hash(const struct conf_node *n);
 
 /* The node after `n` when walking everything from `top` on, parents before children; NULL at the end. */

@@ -128,14 +128,15 @@ const struct conf_schema conf_service_schema = { .name = "services",
 /* route_pattern first, then `routes:`, each with its methods. */
 static void join_routes(struct conf_service_block *block, struct arena *a)
 {
-    size_t more = block->routes.count, count = 0;
-    struct conf_route *all = ARENA_ARRAY(a, struct conf_route, more + 1);
+    size_t more = block->routes.count, count = more;
+    struct conf_route *all = block->routes.items;
 
-    if (block->pattern.path.len)
-        all[count++] = block->pattern;
-    if (more)
-        memcpy(all + count, block->routes.items, more * sizeof *all);
-    count += more;
+    if (block->pattern.path.len) {
+        all = ARENA_ARRAY(a, struct conf_route, ++count);
+        all[0] = block->pattern;
+        if (more)
+            memcpy(all + 1, block->routes.items, more * sizeof *all);
+    }
     for (size_t i = 0; i < count; i++)
         if (!all[i].methods.count)
             all[i].methods = block->methods;

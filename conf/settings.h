@@ -264,6 +264,8 @@ void conf_check_services(struct conf_file *f);
  * the whole gateway, client_ip, errors, metrics, upstream_pool) and the entries of middleware_config that it names. Equal
  * before and after a reload: the part may be shared. Files that settings name are not in it. */
 uint64_t conf_service_hash(struct conf_file *f, size_t i);
+/* How many nodes of the file it is: what it costs to read. */
+size_t conf_service_size(struct conf_file *f, size_t i);
 
 /* What CONF_AT_START forbids to change in a living process: keep the running value in `next`, say so as a warning.
  * Text that is kept is copied to `a`, the arena of `next`. */

@@ -5,6 +5,7 @@
 #include <yaml.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/hash.h"
 
 #define NAMES_FROM      16 /* maps of more children get a table of names */
 #define EVENTS_PER_LOOK 16 /* at the clock */
@@ -48,6 +49,7 @@ static struct conf_node *node_new(struct conf_tree *t, enum conf_kind kind, stru
 
     n->kind = kind;
     n->at = n->key_at = at;
+    n->whole = 1;
     if (++t->nodes > CONF_TREE_NODES_MAX && !t->failed)
         give_up(t, at, "more than two million values");
     return n;
@@ -86,6 +88,42 @@ static void append(struct conf_tree *t, struct conf_node *parent, struct conf_no
 static bool is_merge(const struct conf_node *n)
 {
     return str_equal(n->key, STR("<<"));
+}
+
+/* ---- hashes: of a child when it is complete, and at once into that of its parent ---- */
+
+static void add_to_parent(struct conf_node *parent, const struct conf_node *n)
+{
+    struct hash_key sum = { parent->hash, n->hash };
+
+    parent->hash = hash_str(&sum, n->key);
+    parent->whole += n->whole;
+}
+
+static void hash_again(struct conf_node *n)
+{
+    n->hash = 0;
+    n->whole = 1;
+    CONF_EACH (n, child)
+        add_to_parent(n, child);
+}
+
+/* One that was given twice is not linked, and says nothing. */
+static void add_if_linked(const struct conf_node *n)
+{
+    struct conf_node *parent = (struct conf_node *)(uintptr_t)n->parent;
+
+    if (parent && parent->last == n)
+        add_to_parent(parent, n);
+}
+
+static void complete(struct conf_node *n)
+{
+    struct hash_key sum = { n->hash, (uint64_t)n->count << 4 | (uint64_t)n->kind << 1 |
+                                         conf_node_is_empty(n) };
+
+    n->hash = hash_str(&sum, n->text);
+    add_if_linked(n);
 }
 
 static void attach(struct conf_tree *t, struct conf_node *n)
@@ -175,6 +213,8 @@ static void close_map(struct conf_tree *t, struct conf_node *map)
             for (struct conf_node *from = m->first; from; from = from->next)
                 merge_one(t, map, from);
     }
+    if (merges)
+        hash_again(map);
 }
 
 /* ---- aliases: copies ---- */
@@ -189,6 +229,8 @@ static struct conf_node *copy_one(struct conf_tree *t, const struct conf_node *f
     n->quoted = from->quoted;
     n->broken = from->broken;
     n->from_env = from->from_env;
+    n->hash = from->hash;
+    n->whole = from->whole;
     t->text += from->text.len;
     t->copies++;
     return n;
@@ -259,8 +301,11 @@ static void on_alias(struct conf_tree *t, const yaml_event_t *e, struct conf_pla
         give_up(t, at, "an alias to an anchor that was not set before");
     else if (is_open(t, n))
         give_up(t, at, "an alias to what it stands in");
-    else
-        attach(t, copy_all(t, n, at));
+    else {
+        n = copy_all(t, n, at);
+        attach(t, n);
+        add_if_linked(n);
+    }
 }
 
 static bool has_nul(struct str s)
@@ -318,6 +363,7 @@ static void on_scalar(struct conf_tree *t, const yaml_event_t *e, struct conf_pl
         n->broken = true;
     }
     take_value(t, n, text);
+    complete(n);
 }
 
 static void on_open(struct conf_tree *t, enum conf_kind kind, const yaml_char_t *tag,
@@ -347,6 +393,7 @@ static void on_close(struct conf_tree *t)
 
     if (n->kind == CONF_MAP)
         close_map(t, n);
+    complete(n);
 }
 
 static void on_event(struct conf_tree *t, const yaml_event_t *e)

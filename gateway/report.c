@@ -133,11 +133,6 @@ static void count_failure(const struct reporter *r, struct place *p, const struc
     const struct rows *rows = &r->shared->rows;
     uint32_t seat = x->local->seat;
 
-    if (x->record.shadow != REASON_OK)
-        rows_add(rows, seat,
-                 find2(r, FAMILY_SHADOW, x->route->service_name, reason_text(x->record.shadow)), 1);
-    if (x->reason == REASON_OK)
-        return;
     if (UNLIKELY(p->reason != (uint32_t)x->reason))
         note_reason(r, p, x);
     rows_add(rows, seat, p->reason_series, 1);
@@ -164,7 +159,7 @@ static void count(struct reporter *r, const struct exchange *x, unsigned status)
     rows_add(rows, seat, p->bytes_out, record->bytes_out);
     if (record->attempts > 0 && x->route->service)
         count_attempts(r, seat, p, record);
-    if (x->reason != REASON_OK || record->shadow != REASON_OK)
+    if (x->reason != REASON_OK)
         count_failure(r, p, x);
 }
 

@@ -15,7 +15,8 @@
 #include "gateway/names.h"
 #include "gateway/stores.h"
 
-#define ROUTER_PIECE ((size_t)128 * 1024) /* of it, copied in one step */
+#define ROUTER_PIECE  ((size_t)128 * 1024) /* of it, copied in one step */
+#define LARGE_SERVICE 2000                 /* nodes of the file */
 
 enum build_phase {
     BUILD_TREE,
@@ -494,12 +495,21 @@ static bool step_on(struct snapshot *s, uint64_t until_ns)
     UNREACHABLE();
 }
 
+/* A service is read in one step; if there is much of it, it is not to begin at the end of a slice. */
+static bool wants_a_whole_slice(struct snapshot *s)
+{
+    const struct part *p = s->build->part.part;
+
+    return p && p != s->own && !p->conf &&
+           conf_service_size(s->build->file, s->part_count - 1) > LARGE_SERVICE;
+}
+
 enum build_result snapshot_more(struct snapshot *s, uint64_t until_ns)
 {
     do {
         if (step_on(s, until_ns))
             return s->build->problems.errors > 0 ? BUILD_FAILED : BUILD_DONE;
-    } while (clock_now_ns() < until_ns);
+    } while (clock_now_ns() < until_ns && (until_ns == UINT64_MAX || !wants_a_whole_slice(s)));
     return BUILD_MORE;
 }
 

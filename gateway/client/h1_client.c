@@ -330,6 +330,16 @@ static bool body_cannot_come(const struct session *s)
     return conn_peer_ended(s->conn) && conn_input(s->conn).len == 0;
 }
 
+static void body_took_too_long(struct session *s)
+{
+    struct exchange *x = s->stream.x;
+
+    s->body_due_ns = 0;
+    s->keep_alive = false;
+    x->in = SIDE_ABANDONED;
+    exchange_fail(x, 408, REASON_REQUEST_TIMEOUT, "the request body took too long");
+}
+
 static void on_due(struct conn *c)
 {
     struct session *s = c->owner;
@@ -344,14 +354,10 @@ static void on_due(struct conn *c)
         return;
     }
     if (x && passed(s, s->body_due_ns) && !s->body_done) {
-        if (body_cannot_come(s)) {
+        if (body_cannot_come(s))
             session_end(s, CLOSE_NOW);
-            return;
-        }
-        s->body_due_ns = 0;
-        s->keep_alive = false;
-        x->in = SIDE_ABANDONED;
-        exchange_fail(x, 408, REASON_REQUEST_TIMEOUT, "the request body took too long");
+        else
+            body_took_too_long(s);
         return;
     }
     if (x && passed(s, s->write_due_ns)) {
@@ -365,7 +371,10 @@ static void on_due(struct conn *c)
         s->write_due_ns = now_of(s) + x->route->limits.client_write_ns;
     }
     if (x && x->phase < PHASE_SENDING && passed(s, x->due_ns)) {
-        exchange_expired(x);
+        if (s->body_due_ns && !s->body_done) /* we wait for the client, not for the service */
+            body_took_too_long(s);
+        else
+            exchange_expired(x);
         return;
     }
     conn_set_due(c, earlier(earlier(s->head_due_ns, x && x->phase < PHASE_SENDING ? x->due_ns : 0),

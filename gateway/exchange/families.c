@@ -71,8 +71,9 @@ static const struct declaration declarations[FAMILY_COUNT] = {
                          4,
                          CONF_METRICS_NATIVE },
     [FAMILY_SHADOW] = { { .name = "gateway_shadow_refusals_total",
-                          .help = "Requests that a step in shadow mode would have refused.",
-                          .labels = { "service", "reason" } },
+                          .help = "Requests that a step in shadow mode would have refused: each "
+                                  "step counts, and limits by name.",
+                          .labels = { "service", "reason", "limit" } },
                         16,
                         CONF_METRICS_NATIVE },
     [FAMILY_AUTH_FAILURES] = { { .name = "gateway_auth_failures_total",

@@ -22,7 +22,7 @@ enum family {
     FAMILY_LOAD_SHED,           /* service */
     FAMILY_CANCELED,            /* service */
     FAMILY_REASONS,             /* service, reason */
-    FAMILY_SHADOW,              /* service, reason */
+    FAMILY_SHADOW,              /* service, reason, limit */
     FAMILY_AUTH_FAILURES,       /* service */
     FAMILY_ATTEMPTS,            /* service, outcome */
     FAMILY_RETRIES,             /* service */

@@ -44,6 +44,7 @@ struct attempt {
     enum sent sent;
     uint16_t status;    /* of the answer; 0: none */
     enum reason reason; /* REASON_OK, or what went wrong */
+    bool client_late;   /* … while the service waited for a body that the client still owed */
     uint64_t begun_ns, head_ns, end_ns;
 };
 

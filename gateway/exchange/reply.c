@@ -3,6 +3,8 @@
 
 #include "gateway/base/number.h"
 #include "gateway/exchange/local.h"
+#include "gateway/exchange/route.h"
+#include "gateway/exchange/shared.h"
 #include "gateway/http/problem.h"
 
 void reply_text(struct exchange *x, unsigned status, enum reason reason, struct str content_type,
@@ -54,13 +56,29 @@ void reply_retry_after(struct exchange *x, uint64_t retry_ns)
                      str_of(text, number_write_u64(text, s ? s : 1)));
 }
 
-enum verdict reply_refuse(struct exchange *x, struct frame *f, unsigned status, enum reason reason,
-                          const char *why)
+/* Here and not with the record: where several steps are in shadow, each is judged by what it would have done. */
+void reply_shadow(struct exchange *x, enum reason reason, struct str limit)
+{
+    const struct rows *rows = &x->local->shared->rows;
+    const struct str labels[] = { x->route->service_name, reason_text(reason), limit };
+
+    x->record.shadow = reason;
+    rows_add(rows, x->local->seat, rows_find(rows, FAMILY_SHADOW, labels), 1);
+}
+
+enum verdict reply_refuse_by_limit(struct exchange *x, struct frame *f, unsigned status,
+                                   enum reason reason, const char *why, struct str limit)
 {
     if (!frame_acts(f)) {
-        x->record.shadow = reason;
+        reply_shadow(x, reason, limit);
         return NEXT;
     }
     reply_problem(x, status, reason, why);
     return REPLIED;
+}
+
+enum verdict reply_refuse(struct exchange *x, struct frame *f, unsigned status, enum reason reason,
+                          const char *why)
+{
+    return reply_refuse_by_limit(x, f, status, reason, why, STR_NONE);
 }

@@ -15,5 +15,10 @@ void reply_retry_after(struct exchange *x, uint64_t retry_ns);
 /* The only way for a step to refuse: in SHADOW it is noted and NEXT comes back. */
 enum verdict reply_refuse(struct exchange *x, struct frame *f, unsigned status, enum reason reason,
                           const char *why);
+/* The same for a limit, by the name that it has in metrics: a service may have several. */
+enum verdict reply_refuse_by_limit(struct exchange *x, struct frame *f, unsigned status,
+                                   enum reason reason, const char *why, struct str limit);
+/* A step in SHADOW would have refused: it is in the record, and counted. For those that do not refuse by reply_refuse. */
+void reply_shadow(struct exchange *x, enum reason reason, struct str limit);
 
 #endif

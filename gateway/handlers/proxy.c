@@ -21,6 +21,7 @@
 #define RESENDS_MAX  2               /* of a request that had been sent                */
 #define FIRST_PAUSE  (5 * NS_PER_MS) /* doubled each time round, up to …               */
 #define LONGEST_WAIT (50 * NS_PER_MS)
+#define LATE_AFTER   NS_PER_S /* a body that takes longer may be why a service hangs up   */
 
 struct proxy {
     struct call call;
@@ -33,6 +34,7 @@ struct proxy {
     bool in_attempt; /* the steps wait to hear how it went               */
     bool body_begun; /* some of the request's body was given away        */
     bool empty_body; /* its end came with nothing before it              */
+    bool held_back;  /* the service could not take all of it that came   */
 };
 
 static struct exchange *exchange_of(const struct call *c)
@@ -80,6 +82,7 @@ static void attempt(struct exchange *x)
     a->begun_ns = a->end_ns = exchange_now_ns(x);
     a->sent = SENT_NOTHING;
     a->reason = REASON_OK;
+    a->client_late = false;
     if (x->req.host.len == 0) /* an HTTP/1.0 client need not say it, we must (RFC 9112 3.2) */
         x->req.host = a->endpoint->authority;
     x->record.endpoint = a->endpoint->authority;
@@ -122,6 +125,16 @@ static bool next_endpoint(struct proxy *p, const struct service *s)
 
 /* ---- what the call tells ---------------------------------------------------------------------- */
 
+/* It had all that came of the body, and hung up in the middle of it: whose fault was that? A service dies at any
+ * time, but most often one that hangs up after a while has lost its patience with the client. */
+static bool client_is_late(const struct exchange *x, const struct proxy *p)
+{
+    const struct attempt *a = &p->call.attempt;
+
+    return x->in == SIDE_BODY && !p->held_back && a->reason == REASON_UPSTREAM_RESET &&
+           exchange_now_ns(x) - a->begun_ns >= LATE_AFTER;
+}
+
 static void on_failed(struct call *c)
 {
     struct exchange *x = exchange_of(c);
@@ -129,6 +142,7 @@ static void on_failed(struct call *c)
     const struct service *s = x->route->service;
     enum reason reason = c->attempt.reason;
 
+    c->attempt.client_late = client_is_late(x, p);
     tell_steps(x);
     if (x->phase > PHASE_HANDLER || !retry_allowed(&c->attempt, &x->req, p->body_begun)) {
         fail(x, status_of(reason), reason);
@@ -232,6 +246,7 @@ static size_t body(struct exchange *x, const struct piece *piece)
     if (p->call.state == CALL_IDLE) /* between two attempts */
         return 0;
     taken = call_send_body(&p->call, piece);
+    p->held_back = taken < piece->data.len;
     if (taken > 0)
         p->body_begun = true;
     return taken;

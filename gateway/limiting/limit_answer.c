@@ -33,6 +33,7 @@ void limit_answer_build(struct limit_answer *a, struct builder *b, const struct 
 {
     const struct str labels[] = { b->service_name, builder_label(b) };
 
+    a->label = str_keep(b->arena, labels[1]);
     /* The master only rehearses; what is refused leaves no series behind. */
     if (b->role == BUILD_WORKER)
         a->series = rows_find(&b->shared->rows, FAMILY_RATE_LIMITED, labels);
@@ -127,7 +128,7 @@ uint64_t limit_answer_with_jitter(const struct limit_answer *a, uint64_t key, ui
 static enum verdict refuse(const struct limit_answer *a, struct exchange *x, struct frame *f,
                            enum reason reason)
 {
-    enum verdict v = reply_refuse(x, f, a->status, reason, a->body);
+    enum verdict v = reply_refuse_by_limit(x, f, a->status, reason, a->body, a->label);
 
     if (v == REPLIED)
         rows_add(&x->local->shared->rows, x->local->seat, a->series, 1);

@@ -21,6 +21,7 @@ struct limit_answer {
     uint64_t headers;
     enum limit_headers_when when;
     uint32_t series;            /* gateway_rate_limited_total of this service and limit */
+    struct str label;           /* the limit there */
     struct hash_key jitter_key; /* of the limit */
     struct str quoted_name;     /* as a structured field's string (RFC 8941 3.3.3) */
     struct str policy;          /* "name";q=100;w=1 */

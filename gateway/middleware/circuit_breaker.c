@@ -11,6 +11,7 @@
 #include "gateway/exchange/builder.h"
 #include "gateway/exchange/exchange.h"
 #include "gateway/exchange/local.h"
+#include "gateway/exchange/reply.h"
 #include "shm/breaker.h"
 
 extern const struct middleware circuit_breaker_middleware;
@@ -95,6 +96,7 @@ struct passage {
     bool asked, told;
     bool answered; /* by the last attempt */
     bool failed;   /* the last attempt did */
+    bool late;     /* the client was, when it did */
     enum reason reason;
 };
 
@@ -142,7 +144,8 @@ static bool on_attempt(struct exchange *x, struct frame *f, const struct attempt
         return true;
     }
     if (!frame_acts(f)) {
-        x->record.shadow = REASON_CIRCUIT_OPEN;
+        if (x->record.shadow != REASON_CIRCUIT_OPEN) /* not for each attempt */
+            reply_shadow(x, REASON_CIRCUIT_OPEN, STR_NONE);
         return true;
     }
     exchange_refuse(x, 503, REASON_CIRCUIT_OPEN, whole_ms(p->pass.retry_ns));
@@ -156,6 +159,7 @@ static void on_attempt_done(struct exchange *x, struct frame *f, const struct at
     (void)x;
     p->answered = a->status != 0 && a->reason == REASON_OK;
     p->failed = !p->answered || (a->status >= 500 && a->status != 501);
+    p->late = a->client_late;
     p->reason = a->reason;
 }
 
@@ -187,8 +191,8 @@ static bool broke_off(enum reason r)
 static enum breaker_outcome outcome_of(const struct exchange *x, const struct passage *p)
 {
     if (p->failed) {
-        if (!p->answered &&
-            (says_nothing_of_the_service(p->reason) || says_nothing_of_the_service(x->reason)))
+        if (!p->answered && (p->late || says_nothing_of_the_service(p->reason) ||
+                             says_nothing_of_the_service(x->reason)))
             return OUTCOME_IGNORED;
         return OUTCOME_FAILED;
     }

@@ -139,7 +139,8 @@ struct concurrency {
     unsigned status;
     const char *body;
     uint64_t retry_ns;
-    uint32_t series; /* gateway_concurrency_refused_total of this service and limit */
+    uint32_t series;  /* gateway_concurrency_refused_total of this service and limit */
+    struct str label; /* the limit there */
 };
 
 /* Of one exchange. */
@@ -252,6 +253,7 @@ static const void *prepare(struct builder *b, const void *settings)
                                               : 429,
         .body = str_keep_z(b->arena, s->body),
         .retry_ns = s->retry_after,
+        .label = str_keep(b->arena, b->step_name),
     };
     if (!limit_key_build(&c->key, b, &s->key, (enum key_missing)s->key_missing))
         return NULL;
@@ -272,7 +274,7 @@ static const void *prepare(struct builder *b, const void *settings)
 static enum verdict refuse(struct exchange *x, struct frame *f, enum reason reason)
 {
     const struct concurrency *c = f->step->prepared;
-    enum verdict v = reply_refuse(x, f, c->status, reason, c->body);
+    enum verdict v = reply_refuse_by_limit(x, f, c->status, reason, c->body, c->label);
 
     if (v != REPLIED)
         return v;

@@ -84,6 +84,44 @@ def test_clients_that_leave_do_not_count(stage):
     assert gw.get().status == 200
 
 
+def slow_uploads(gw, count=3):
+    """Clients that begin to send a body and do not go on."""
+    clients = [gw.client() for _ in range(count)]
+    for c in clients:
+        c.ask("POST", "/", {"Content-Length": "10"})
+        c.send(b"abc")
+    return [c.answer() for c in clients]
+
+
+def test_clients_that_upload_too_slowly_do_not_count(stage):
+    gw = guarded(stage, stage.service(), reset=60, timeouts={"request": "300ms"})
+    assert [answer.status for answer in slow_uploads(gw)] == [408] * 3
+    assert {line["reason"] for line in gw.wait_records(3)} == {"request_timeout"}
+    assert gw.get().status == 200
+
+
+def test_a_service_that_loses_patience_with_an_upload_has_not_failed(stage):
+    def impatient(turn):
+        turn.keep = False
+        turn.sock.settimeout(1.3)                    # of a service: longer than what the gateway calls soon
+        try:
+            while turn.sock.recv(1000):
+                pass
+        except TimeoutError:
+            pass
+    s = stage.service(answers=impatient)
+    gw = guarded(stage, s, reset=60)
+    assert [answer.status for answer in slow_uploads(gw)] == [502] * 3
+    s.answers("ok")
+    assert gw.get().status == 200
+
+
+def test_a_service_that_hangs_up_on_an_upload_at_once_has_failed(stage):
+    gw = guarded(stage, stage.service(answers=lambda turn: turn.close()), reset=60)
+    assert [answer.status for answer in slow_uploads(gw)] == [502] * 3
+    assert gw.get().status == 503
+
+
 def test_one_probe_for_all_workers_and_its_success_closes(stage):
     gw = opened(stage, reset=1, workers=4)
     held = acts.gate("back")

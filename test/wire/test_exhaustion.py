@@ -29,7 +29,8 @@ def test_connections_beyond_the_descriptors_wait_and_are_served_when_there_are_s
     for c in crowd:
         c.ask()
     gw.wait_stderr("accepting nothing for a moment")
-    assert stands.get().status == 200              # who is inside is served as ever
+    # who is inside is served as ever (not from the service: the crowd may have its link, and there is no other)
+    assert stands.get("/health").status == 200
     answered = [c for c in crowd if not c.is_open() or c.source.held]
     for c in answered:
         assert c.answer().status in (200, 503)     # they sit on their connections now, and the others wait

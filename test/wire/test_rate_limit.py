@@ -183,6 +183,17 @@ def test_what_is_left_may_be_said_always(stage):
     assert left == ["2", "1", "0", "0"]
 
 
+def test_limits_in_shadow_are_judged_each_for_itself_by_name(stage):
+    """Both would have refused some: each is counted under its name, also where an earlier one would have kept them from it."""
+    gw = limited(stage, burst=1, middleware=["rate_limit", "daily"], settings={"mode": "shadow"},
+                 daily={"type": "rate_limit", "rate": "3/d", "burst": 3, "mode": "shadow"})
+    assert statuses(gw, 5) == [200] * 5
+    m = gw.wait_metric(lambda m: m.get("gateway_shadow_refusals_total", service="u") == 6)
+    assert {labels["limit"]: value for labels, value in m.series("gateway_shadow_refusals_total", reason=names.RATE_LIMITED)} == {
+        "rate_limit": 4, "daily": 2}
+    assert m.get("gateway_rate_limited_total", service="u") == 0
+
+
 def test_shadow_counts_and_refuses_nobody(stage):
     gw = limited(stage, burst=1, middleware=[{"rate_limit": {"mode": "shadow"}}])
     assert statuses(gw, 3) == [200] * 3

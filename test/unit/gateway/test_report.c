@@ -196,13 +196,8 @@ START_TEST(test_what_went_wrong_is_counted_by_its_reason)
     x.reason = REASON_CLIENT_GONE;
     x.resp.status = 0;
     reporter_take(&x);
-    x.reason = REASON_OK;
-    x.resp.status = 200;
-    x.record.shadow = REASON_RATE_LIMITED;
-    reporter_take(&x);
     ck_assert_uint_eq(of(&s, FAMILY_REASONS, "users", "auth_failed", NULL), 1);
     ck_assert_uint_eq(of(&s, FAMILY_REASONS, "users", "client_gone", NULL), 1);
-    ck_assert_uint_eq(of(&s, FAMILY_SHADOW, "users", "rate_limited", NULL), 1);
     ck_assert_uint_eq(total(&s, FAMILY_AUTH_FAILURES), 1);
     ck_assert_uint_eq(total(&s, FAMILY_CANCELED), 1);
     ck_assert_uint_eq(of(&s, FAMILY_REQUESTS, "users", "GET", "499"), 1);

@@ -159,6 +159,29 @@ START_TEST(test_why_the_exchange_failed_counts_more_than_how_the_attempt_ended)
 }
 END_TEST
 
+START_TEST(test_a_service_that_waited_for_the_client_in_vain_has_not_failed)
+{
+    struct stage s;
+
+    stage_begin(&s);
+    ck_assert(stage_step(&s, &circuit_breaker_middleware, "u", THREE));
+    for (int i = 0; i < 6; i++) {
+        struct attempt how = { .reason = REASON_UPSTREAM_RESET, .client_late = i < 3 };
+        struct act a;
+
+        ck_assert(!is_open(&s));
+        act_begin(&a, &s, "192.0.2.1");
+        ck_assert(attempt(&a));
+        a.frame.step->type->on_attempt_done(&a.x, &a.frame, &how);
+        respond(&a, 502, REASON_UPSTREAM_RESET);
+        act_response(&a);
+        act_end(&a);
+    }
+    ck_assert(is_open(&s));
+    stage_end(&s);
+}
+END_TEST
+
 /* A service that restarts refuses the handler's attempts one after the other; that is one failure. */
 START_TEST(test_attempts_of_one_exchange_count_once)
 {
@@ -352,8 +375,9 @@ START_TEST(test_in_shadow_all_pass_and_it_is_noted)
     s.loop.now_ns -= 5 * NS_PER_S; /* still open */
     s.step.mode = CONF_MODE_SHADOW;
     act_begin(&a, &s, "192.0.2.1");
-    ck_assert(attempt(&a));
+    ck_assert(attempt(&a) && attempt(&a));
     ck_assert_int_eq(a.x.record.shadow, REASON_CIRCUIT_OPEN);
+    ck_assert_uint_eq(counted(&s, FAMILY_SHADOW), 1); /* not for each attempt */
     attempt_done(&a, 200, REASON_OK);
     respond(&a, 200, REASON_OK);
     act_response(&a);
@@ -389,6 +413,7 @@ int main(void)
     tcase_add_test(c, test_the_defaults_are_five_failures_and_ten_seconds);
     tcase_add_loop_test(c, test_what_is_a_failure, 0, (int)ARRAY_LEN(outcomes));
     tcase_add_test(c, test_why_the_exchange_failed_counts_more_than_how_the_attempt_ended);
+    tcase_add_test(c, test_a_service_that_waited_for_the_client_in_vain_has_not_failed);
     tcase_add_loop_test(c, test_attempts_of_one_exchange_count_once, 0, 2);
     tcase_add_test(c, test_a_success_in_between_starts_the_count_anew);
     tcase_add_test(c, test_a_failure_is_told_before_the_answer_is_sent);

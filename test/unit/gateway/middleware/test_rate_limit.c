@@ -168,6 +168,7 @@ START_TEST(test_in_shadow_all_pass_and_it_is_noted)
     ck_assert_int_eq(a.x.record.shadow, REASON_RATE_LIMITED);
     act_end(&a);
     ck_assert_uint_eq(counted(&s, FAMILY_RATE_LIMITED), 0);
+    ck_assert_uint_eq(counted(&s, FAMILY_SHADOW), 8);
     stage_end(&s);
 }
 END_TEST
