@@ -1,6 +1,7 @@
 /* The types of values that hold other values: lists, maps of text or of blocks, blocks. */
 #include <stdlib.h>
 
+#include "conf/pace.h"
 #include "conf/read.h"
 #include "gateway/base/check.h"
 
@@ -35,30 +36,75 @@ static bool count_fits(const struct conf_element *e, const struct conf_node *n, 
     return true;
 }
 
+/* Its first items: none, but what all of them begin with (for blocks: there may be many) is where the last one will be. */
+static void begin_list(struct conf_list_reading *l, const struct conf_element *e, size_t count,
+                       struct arena *a)
+{
+    l->list = (struct conf_list){ .count = count };
+    l->at = l->node->kind == CONF_LIST ? l->node->first : l->node;
+    if (count == 0)
+        return;
+    l->list.items = arena_take(a, count * e->size);
+    if (e->type == &conf_type_block)
+        conf_read_defaults(e->arg, (char *)l->list.items + (count - 1) * e->size, a);
+}
+
+static void read_one_more(struct conf_list_reading *l, const struct conf_key *item, size_t size,
+                          struct arena *a, struct conf_problems *p)
+{
+    char *to = (char *)l->list.items + l->done * size;
+    const char *last = (char *)l->list.items + (l->list.count - 1) * size;
+
+    if (item->type == &conf_type_block && to != last)
+        memcpy(to, last, size);
+    l->bad |= !conf_read_key(item, l->at, to, a, p);
+    l->at = l->at->next;
+    l->done++;
+}
+
+/* That was begun before at this pace, or is begun now. */
+static struct conf_list_reading *long_list(struct conf_pace *pace, const struct conf_element *e,
+                                           const struct conf_node *n, struct arena *a)
+{
+    struct conf_list_reading *l = pace->lists;
+
+    while (l && !(l->node == n && l->element == e))
+        l = l->next;
+    if (l)
+        return l;
+    l = ARENA_NEW(a, struct conf_list_reading);
+    *l = (struct conf_list_reading){ .next = pace->lists, .node = n, .element = e };
+    begin_list(l, e, n->count, a);
+    pace->lists = l;
+    return l;
+}
+
 static bool read_list_of(const struct conf_key *key, const struct conf_node *n, void *field,
                          struct arena *a, struct conf_problems *p)
 {
     const struct conf_element *e = key->arg;
     struct conf_key item = key_of_item(key);
     size_t count = n->kind == CONF_LIST ? n->count : !conf_node_is_empty(n);
-    bool good = count_fits(e, n, count, p);
-    struct conf_list list = { .count = count };
-    const struct conf_node *one = n->kind == CONF_LIST ? n->first : n;
-    char *to, *last = NULL;
+    struct conf_pace *pace = count > CONF_LONG_LIST ? p->pace : NULL;
+    struct conf_list_reading own = { .node = n }, *l = &own;
 
-    list.items = to = count ? arena_take(a, count * e->size) : NULL;
-    if (count && item.type == &conf_type_block) { /* there may be many: once for all of them */
-        last = to + (count - 1) * e->size;
-        conf_read_defaults(item.arg, last, a);
+    if (!count_fits(e, n, count, p))
+        own.bad = true;
+    if (pace)
+        l = long_list(pace, e, n, a);
+    else
+        begin_list(l, e, count, a);
+    while (l->done < count && !(pace && pace->items == 0)) {
+        read_one_more(l, &item, e->size, a, p);
+        if (pace)
+            pace->items--;
     }
-    for (size_t i = 0; i < count; i++, one = one->next, to += e->size) {
-        if (last && to != last)
-            memcpy(to, last, e->size);
-        good &= conf_read_key(&item, one, to, a, p);
-    }
-    if (good)
-        *(struct conf_list *)field = list;
-    return good;
+    if (l->done < count)
+        pace->unfinished = true;
+    if (l->done < count || l->bad || own.bad)
+        return false;
+    *(struct conf_list *)field = l->list;
+    return true;
 }
 
 static void print_list_of(const struct conf_key *key, const void *field, FILE *to)

@@ -283,13 +283,6 @@ uint64_t conf_service_hash(struct conf_file *f, size_t i)
                    conf_steps_hash(f, conf_node_get(n, STR("middleware"))));
 }
 
-size_t conf_service_size(struct conf_file *f, size_t i)
-{
-    const struct conf_node *n = conf_walk_to(&f->services, i);
-
-    return n ? n->whole : 0;
-}
-
 /* ---- what may change only with the process ---- */
 
 /* A value as the text that reads back as the same. */

@@ -33,7 +33,6 @@ struct conf_node {
     struct conf_node *first, *last, *next; /* children in the order of the file; the next sibling */
     struct map *names;                     /* key -> child, for maps of many */
     uint64_t hash;                         /* see conf_node_hash */
-    uint32_t whole; /* how many nodes it is, itself and all below: what it costs to read */
 };
 
 /* The value of `key`, or NULL. NULL for what is no map. */

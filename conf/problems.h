@@ -21,6 +21,7 @@
 #define CONF_FILES_MAX    64
 
 struct conf_node;
+struct conf_pace;
 
 enum conf_severity { CONF_ERROR, CONF_WARNING };
 
@@ -46,6 +47,7 @@ struct conf_problems {
     size_t kept;
     struct str files[CONF_FILES_MAX];
     size_t file_count;
+    struct conf_pace *pace; /* of whoever reads and reports here (conf/pace.h); NULL: at one go */
 };
 
 void conf_problems_init(struct conf_problems *p);

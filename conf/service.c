@@ -1,5 +1,6 @@
 /* One service. */
 #include "conf/file.h"
+#include "conf/pace.h"
 #include "conf/places.h"
 
 #define SOME_TIME RANGE(NS_PER_MS, 365 * 86400 * NS_PER_S)
@@ -172,4 +173,16 @@ const struct conf_service *conf_read_service(struct conf_file *f, const struct c
     CHECK(n != NULL);
     conf_read_service_block(f, g, n, block, a);
     return &block->s;
+}
+
+const struct conf_service *conf_read_service_some(struct conf_file *f, const struct conf_globals *g,
+                                                  size_t i, struct arena *a, struct conf_pace *pace)
+{
+    const struct conf_service *s;
+
+    pace->unfinished = false;
+    f->problems->pace = pace;
+    s = conf_read_service(f, g, i, a);
+    f->problems->pace = NULL;
+    return pace->unfinished ? NULL : s;
 }

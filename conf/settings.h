@@ -244,6 +244,7 @@ struct conf_service {
 /* ---- reading ---- */
 
 struct conf_file;
+struct conf_pace;
 
 /* All are borrowed until conf_close. root NULL (the tree has problems): an empty file, nothing more is reported. */
 struct conf_file *conf_open(const struct conf_node *root, const struct conf_catalog *catalog,
@@ -257,6 +258,10 @@ size_t conf_service_count(const struct conf_file *f);
 /* Cheapest in order: i, then i + 1. */
 const struct conf_service *conf_read_service(struct conf_file *f, const struct conf_globals *g,
                                              size_t i, struct arena *a);
+/* The same at a pace: NULL: it is not finished; once more, with the same arena and more items. */
+const struct conf_service *conf_read_service_some(struct conf_file *f, const struct conf_globals *g,
+                                                  size_t i, struct arena *a,
+                                                  struct conf_pace *pace);
 /* Names of services that were given twice; the names of listeners are read with the globals. Looks at all at once: for
  * the master. A worker builds from bytes that have been checked. */
 void conf_check_services(struct conf_file *f);
@@ -264,8 +269,6 @@ void conf_check_services(struct conf_file *f);
  * the whole gateway, client_ip, errors, metrics, upstream_pool) and the entries of middleware_config that it names. Equal
  * before and after a reload: the part may be shared. Files that settings name are not in it. */
 uint64_t conf_service_hash(struct conf_file *f, size_t i);
-/* How many nodes of the file it is: what it costs to read. */
-size_t conf_service_size(struct conf_file *f, size_t i);
 
 /* What CONF_AT_START forbids to change in a living process: keep the running value in `next`, say so as a warning.
  * Text that is kept is copied to `a`, the arena of `next`. */

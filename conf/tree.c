@@ -49,7 +49,6 @@ static struct conf_node *node_new(struct conf_tree *t, enum conf_kind kind, stru
 
     n->kind = kind;
     n->at = n->key_at = at;
-    n->whole = 1;
     if (++t->nodes > CONF_TREE_NODES_MAX && !t->failed)
         give_up(t, at, "more than two million values");
     return n;
@@ -97,13 +96,11 @@ static void add_to_parent(struct conf_node *parent, const struct conf_node *n)
     struct hash_key sum = { parent->hash, n->hash };
 
     parent->hash = hash_str(&sum, n->key);
-    parent->whole += n->whole;
 }
 
 static void hash_again(struct conf_node *n)
 {
     n->hash = 0;
-    n->whole = 1;
     CONF_EACH (n, child)
         add_to_parent(n, child);
 }
@@ -230,7 +227,6 @@ static struct conf_node *copy_one(struct conf_tree *t, const struct conf_node *f
     n->broken = from->broken;
     n->from_env = from->from_env;
     n->hash = from->hash;
-    n->whole = from->whole;
     t->text += from->text.len;
     t->copies++;
     return n;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "conf/pace.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/date.h"
 #include "gateway/base/hash.h"
@@ -15,8 +16,8 @@
 #include "gateway/names.h"
 #include "gateway/stores.h"
 
-#define ROUTER_PIECE  ((size_t)128 * 1024) /* of it, copied in one step */
-#define LARGE_SERVICE 2000                 /* nodes of the file */
+#define ROUTER_PIECE ((size_t)128 * 1024) /* of it, copied in one step */
+#define ITEMS_PIECE  1000                 /* of the long lists of a service, read in one step */
 
 enum build_phase {
     BUILD_TREE,
@@ -42,6 +43,7 @@ struct snapshot_build {
     struct conf_file *file;
     struct router_builder *router;
     struct part_build part; /* .part NULL: none has been begun */
+    struct conf_pace pace;  /* at which its service is read */
     uint64_t stores;        /* a hash of where they are */
     uint64_t consumers;     /* a hash of those looked at so far */
     size_t consumer_keys;   /* that they have */
@@ -73,6 +75,7 @@ static struct part *begin_part(struct snapshot *s, uint64_t hash)
     struct part *p = part_new(hash, s->consumers);
 
     s->build->part = (struct part_build){ .b = builder_of(s, p, STR("")), .part = p };
+    s->build->pace = (struct conf_pace){ 0 };
     return p;
 }
 
@@ -80,7 +83,11 @@ static void read_service(struct snapshot *s, uint32_t index)
 {
     struct part_build *w = &s->build->part;
 
-    w->part->conf = conf_read_service(s->build->file, s->globals, index, &w->part->arena);
+    s->build->pace.items = s->build->role == BUILD_WORKER ? ITEMS_PIECE : SIZE_MAX;
+    w->part->conf =
+        conf_read_service_some(s->build->file, s->globals, index, &w->part->arena, &s->build->pace);
+    if (!w->part->conf) /* there is more of it */
+        return;
     w->b.service_name = w->part->conf->name;
     w->b.at = w->part->conf->at;
     if (s->build->problems.errors == 0)
@@ -495,21 +502,12 @@ static bool step_on(struct snapshot *s, uint64_t until_ns)
     UNREACHABLE();
 }
 
-/* A service is read in one step; if there is much of it, it is not to begin at the end of a slice. */
-static bool wants_a_whole_slice(struct snapshot *s)
-{
-    const struct part *p = s->build->part.part;
-
-    return p && p != s->own && !p->conf &&
-           conf_service_size(s->build->file, s->part_count - 1) > LARGE_SERVICE;
-}
-
 enum build_result snapshot_more(struct snapshot *s, uint64_t until_ns)
 {
     do {
         if (step_on(s, until_ns))
             return s->build->problems.errors > 0 ? BUILD_FAILED : BUILD_DONE;
-    } while (clock_now_ns() < until_ns && (until_ns == UINT64_MAX || !wants_a_whole_slice(s)));
+    } while (clock_now_ns() < until_ns);
     return BUILD_MORE;
 }
 

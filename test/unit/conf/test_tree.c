@@ -279,20 +279,6 @@ START_TEST(test_a_hash_tells_apart_what_reads_differently_and_nothing_else)
 }
 END_TEST
 
-START_TEST(test_a_node_knows_how_many_it_is)
-{
-    const struct conf_node *root =
-        tree_of("a: 1\nb: [1, [2, 3], {c: 4}]\nd: &d {e: 5}\nf: *d\ng: {<<: *d, h: 6}\n");
-
-    ck_assert_uint_eq(conf_node_get(root, STR("a"))->whole, 1);
-    ck_assert_uint_eq(conf_node_get(root, STR("b"))->whole, 1 + 1 + 3 + 2);
-    ck_assert_uint_eq(conf_node_get(root, STR("f"))->whole, 2);
-    ck_assert_uint_eq(conf_node_get(root, STR("g"))->whole, 3);
-    ck_assert_uint_eq(root->whole, 1 + 1 + 7 + 2 + 2 + 3);
-    drop();
-}
-END_TEST
-
 /* ---- hostile files ---- */
 
 START_TEST(test_a_billion_laughs_end_in_a_problem_soon)
@@ -400,7 +386,6 @@ int main(void)
     tcase_add_test(t, test_a_map_of_many_keys_finds_each_and_sees_the_one_given_twice);
     tcase_add_test(t, test_slices_give_the_same_tree_as_one_reading);
     tcase_add_test(t, test_a_tree_may_end_in_the_middle_of_building);
-    tcase_add_test(t, test_a_node_knows_how_many_it_is);
     tcase_add_test(t, test_a_hash_tells_apart_what_reads_differently_and_nothing_else);
     tcase_add_test(t, test_a_billion_laughs_end_in_a_problem_soon);
     tcase_add_test(t, test_a_small_file_cannot_become_a_large_one_through_its_environment);
