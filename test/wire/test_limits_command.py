@@ -148,9 +148,10 @@ def test_of_so_many_at_once_it_is_said_who_has_how_many_now_and_who_waits(stage)
 def test_so_many_at_once_by_plan_is_a_table_for_each_plan(stage):
     act = Counting()
     s = stage.service(answers=act)
+    consumers = [{"name": name, "plan": plan, "keys": [{"sha256": hashlib.sha256(f"key-of-{name}".encode()).hexdigest()}]}
+                 for name, plan in (("ann", "small"), ("bob", "large"))]
     gw = stage.proxy(s, service={"name": "u", "middleware": ["auth_apikey", {"concurrency": {"max": "plan", "key": "consumer"}}]},
-                     plans={"small": {"rate": "9/s", "concurrency": 1}, "large": {"rate": "9/s", "concurrency": 5}},
-                     consumers=[{"name": n, "plan": p, "keys": [{"sha256": hashlib.sha256(f"key-of-{n}".encode()).hexdigest()}]} for n, p in (("ann", "small"), ("bob", "large"))])
+                     plans={"small": {"rate": "9/s", "concurrency": 1}, "large": {"rate": "9/s", "concurrency": 5}}, consumers=consumers)
     clients = [gw.client() for _ in range(2)]
     for c, who in zip(clients, ("ann", "bob")):
         c.ask("GET", "/", {"X-API-KEY": f"key-of-{who}"})
