@@ -176,29 +176,33 @@ bool number_read_share(struct str text, uint64_t *ppm)
     return true;
 }
 
-static size_t digits_of(uint64_t value)
+static size_t write_long(char *to, uint64_t value)
 {
-    size_t digits = 1;
+    size_t len = 3, i;
 
-    for (; UNLIKELY(value >= 10000); value /= 10000)
-        digits += 4;
-    return digits + (value >= 10) + (value >= 100) + (value >= 1000);
-}
-
-size_t number_write_u64(char *to, uint64_t value)
-{
-    size_t len = digits_of(value), i = len;
-
-    while (value >= 100) {
+    for (uint64_t rest = value; rest >= 1000; rest /= 10)
+        len++;
+    for (i = len; value >= 100; value /= 100) {
         i -= 2;
         memcpy(to + i, PAIRS + value % 100 * 2, 2);
-        value /= 100;
     }
-    if (value >= 10)
+    if (i == 2)
         memcpy(to, PAIRS + value * 2, 2);
     else
         *to = (char)('0' + value);
     return len;
+}
+
+size_t number_write_u64(char *to, uint64_t value)
+{
+    if (value >= 100)
+        return write_long(to, value);
+    if (value >= 10) {
+        memcpy(to, PAIRS + value * 2, 2);
+        return 2;
+    }
+    *to = (char)('0' + value);
+    return 1;
 }
 
 size_t number_write_i64(char *to, int64_t value)

@@ -270,7 +270,7 @@ static const char *find_colon(const char *colon, const char *stop, const char **
 static bool take_fields(struct str head, const struct h1_lines *lines, struct fields *f,
                         const char **why)
 {
-    struct field *field = fields_places(f, lines->count - 1);
+    struct field *field = fields_places(f, lines->count); /* one more than needed, but never none */
     const char *line = head.at + lines->stop[0] + 2, *colon = line;
     uint64_t present = f->present, repeated = f->repeated;
 
@@ -358,25 +358,31 @@ static enum head_result read_codings(const struct fields *f, uint8_t version, co
     return refuse_codings(codings, why);
 }
 
+static enum head_result read_single_length(const struct fields *f, uint64_t *length,
+                                           const char **why)
+{
+    *why = "two lengths";
+    if (fields_repeat(f, FIELD_CONTENT_LENGTH))
+        return HEAD_BAD;
+    *why = "malformed length";
+    return read_length(fields_value(f, FIELD_CONTENT_LENGTH), length) ? HEAD_DONE : HEAD_BAD;
+}
+
 /* What the fields say about the body; BODY_NONE if nothing. */
-static enum head_result read_framing(const struct fields *f, uint8_t version, enum body_kind *body,
-                                     uint64_t *length, const char **why)
+static inline enum head_result read_framing(const struct fields *f, uint8_t version,
+                                            enum body_kind *body, uint64_t *length,
+                                            const char **why)
 {
     *body = BODY_NONE;
     *length = 0;
-    if (fields_have(f, FIELD_TRANSFER_ENCODING)) {
+    if (UNLIKELY(fields_have(f, FIELD_TRANSFER_ENCODING))) {
         *body = BODY_CHUNKED;
         return read_codings(f, version, why);
     }
     if (!fields_have(f, FIELD_CONTENT_LENGTH))
         return HEAD_DONE;
-    if (fields_repeat(f, FIELD_CONTENT_LENGTH)) {
-        *why = "two lengths";
-        return HEAD_BAD;
-    }
     *body = BODY_LENGTH;
-    *why = "malformed length";
-    return read_length(fields_value(f, FIELD_CONTENT_LENGTH), length) ? HEAD_DONE : HEAD_BAD;
+    return read_single_length(f, length, why);
 }
 
 /* --- connection (RFC 9110 section 7.6.1) ------------------------------------------------------- */
@@ -407,18 +413,26 @@ static bool read_connection_list(struct str value, struct connection *c)
 }
 
 /* May the connection be used again? False: a Connection field that is not a list of tokens. */
-static bool read_keep_alive(const struct fields *f, uint8_t version, bool *keep_alive,
-                            const char **why)
+static bool ask_connection(const struct fields *f, uint8_t version, bool *keep_alive,
+                           const char **why)
 {
     struct connection c = { 0 };
 
-    if (fields_have(f, FIELD_CONNECTION))
-        for (uint32_t i = 0; i < f->count; i++)
-            if (f->at[i].known == FIELD_CONNECTION && !read_connection_list(f->at[i].value, &c)) {
-                *why = "malformed Connection";
-                return false;
-            }
+    for (uint32_t i = 0; i < f->count; i++)
+        if (f->at[i].known == FIELD_CONNECTION && !read_connection_list(f->at[i].value, &c)) {
+            *why = "malformed Connection";
+            return false;
+        }
     *keep_alive = !c.close && (version >= 11 || c.keep);
+    return true;
+}
+
+static inline bool read_keep_alive(const struct fields *f, uint8_t version, bool *keep_alive,
+                                   const char **why)
+{
+    if (fields_have(f, FIELD_CONNECTION))
+        return ask_connection(f, version, keep_alive, why);
+    *keep_alive = version >= 11;
     return true;
 }
 

@@ -8,6 +8,8 @@
 /* The first line's spaces, version, status and CRLF; Host; the framing; Connection; the empty line. */
 #define EXTRA_MAX   (24 + 8 + 40 + 14 + H1_CONNECTION_MAX + 2)
 
+#define REASON_MAX  40 /* of those that we know */
+
 static char *put_line(char *to, struct str name, struct str value)
 {
     to = octets_put(to, name);
@@ -144,7 +146,7 @@ static struct str reason_of(const struct response *resp)
 
 size_t h1_response_size(const struct response *resp)
 {
-    return reason_of(resp).len + resp->fields.size + EXTRA_MAX;
+    return resp->reason.len + REASON_MAX + resp->fields.size + EXTRA_MAX;
 }
 
 size_t h1_write_response(char *to, const struct response *resp, struct str connection)

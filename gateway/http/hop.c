@@ -3,6 +3,7 @@
 
 #include "gateway/http/octets.h"
 
+#define LINES_MOST 7 /* that we add */
 #define BIT(field) ((uint64_t)1 << FIELD_##field)
 
 /* Belongs to one hop, whether Connection names it or not. */
@@ -151,9 +152,10 @@ static char *put_all(char *to, const struct fields *f, enum known_field known)
     return to;
 }
 
+/* Of a host (target.h) all octets but the colons of a port or an IPv6 address may stand in a token. */
 static bool needs_quotes(struct str host)
 {
-    return !octets_are(host, OCTET_TOKEN); /* a port or an IPv6 address has colons */
+    return memchr(host.at, ':', host.len) != NULL;
 }
 
 static char *put_quoted(char *to, struct str value, bool quotes)
@@ -166,53 +168,48 @@ static char *put_quoted(char *to, struct str value, bool quotes)
     return to;
 }
 
+#define FORWARDED_MOST "for=\"[]\";host=\"\";proto="
+
 /* for="[2001:db8::1]";host="example.com:8080";proto=http (RFC 7239 section 4) */
-static struct str forwarded_element(const struct request *req, const struct hop_client *client,
-                                    struct arena *arena)
+static void write_forwarded(struct field_lines *l, const struct request *req,
+                            const struct hop_client *client)
 {
-    size_t size = sizeof "for=\"[]\";host=\"\";proto=" + client->address.len + req->host.len +
-                  req->scheme.len;
-    char *text = arena_take_bytes(arena, size), *p = text;
+    char *to;
 
-    p = octets_put(p, client->is_ipv6 ? STR("for=\"[") : STR("for="));
-    p = octets_put(p, client->address);
-    p = octets_put(p, client->is_ipv6 ? STR("]\"") : STR(""));
+    fields_line_open(l, FIELD_FORWARDED);
+    to = octets_put(l->to, client->is_ipv6 ? STR("for=\"[") : STR("for="));
+    to = octets_put(to, client->address);
+    if (client->is_ipv6)
+        to = octets_put(to, STR("]\""));
     if (req->host.len) {
-        p = octets_put(p, STR(";host="));
-        p = put_quoted(p, req->host, needs_quotes(req->host));
+        to = octets_put(to, STR(";host="));
+        to = put_quoted(to, req->host, needs_quotes(req->host));
     }
-    p = octets_put(p, STR(";proto="));
-    p = octets_put(p, req->scheme);
-    return str_between(text, p);
-}
-
-static void add_forwarded(struct request *req, const struct hop_client *client, struct arena *arena)
-{
-    struct fields *f = &req->fields;
-    bool keep = client->forward == HOP_APPEND && client->send_forwarded;
-
-    if (!keep)
-        fields_remove(f, FIELD_FORWARDED);
-    if (client->send_forwarded)
-        fields_put_known(f, FIELD_FORWARDED, forwarded_element(req, client, arena));
+    to = octets_put(to, STR(";proto="));
+    l->to = octets_put(to, req->scheme);
+    fields_line_close(l);
 }
 
 /* The chain goes on with this client, or begins with it; what was said about it before goes. */
 static void write_about_client(struct field_lines *l, const struct request *req,
                                const struct hop_client *client, bool goes_on)
 {
+    bool keeps = client->forward == HOP_APPEND && client->send_forwarded;
+
     fields_line_open(l, FIELD_X_FORWARDED_FOR);
     if (UNLIKELY(goes_on))
         l->to = put_all(l->to, l->fields, FIELD_X_FORWARDED_FOR);
     l->to = octets_put(l->to, client->address);
     fields_line_close(l);
-    remove_set(l->fields, about_client & ~BIT(FORWARDED));
+    remove_set(l->fields, keeps ? about_client & ~BIT(FORWARDED) : about_client);
     fields_line_add(l, FIELD_X_REAL_IP, client->address);
     fields_line_add(l, FIELD_X_FORWARDED_PROTO, req->scheme);
     if (req->host.len)
         fields_line_add(l, FIELD_X_FORWARDED_HOST, req->host);
     if (client->port.len)
         fields_line_add(l, FIELD_X_FORWARDED_PORT, client->port);
+    if (client->send_forwarded)
+        write_forwarded(l, req, client);
 }
 
 /* What we add is one text in the arena: the client's session may end before its exchange does. */
@@ -220,21 +217,20 @@ static void add_lines(struct request *req, const struct hop_client *client, stru
 {
     struct fields *f = &req->fields;
     bool goes_on = client->forward == HOP_APPEND && fields_have(f, FIELD_X_FORWARDED_FOR);
-    size_t size = 6 * FIELDS_LINE_ROOM + client->via.len + 4 + 2 * client->address.len +
-                  req->scheme.len + req->host.len + client->port.len;
+    size_t size = LINES_MOST * FIELDS_LINE_ROOM + client->via.len + 4 + 3 * client->address.len +
+                  2 * req->scheme.len + 2 * req->host.len + client->port.len +
+                  sizeof FORWARDED_MOST;
     struct field_lines lines;
 
     if (UNLIKELY(goes_on))
         size += size_of_all(f, FIELD_X_FORWARDED_FOR);
-    lines = fields_lines_begin(f, arena_take_bytes(arena, size), 6);
+    lines = fields_lines_begin(f, arena_take_bytes(arena, size), LINES_MOST);
     write_via(&lines, req->version, client->via);
     if (client->forward == HOP_DROP)
         remove_set(f, about_client);
     else
         write_about_client(&lines, req, client, goes_on);
     fields_lines_end(&lines);
-    if (client->forward != HOP_DROP)
-        add_forwarded(req, client, arena);
 }
 
 /* --- both ways --------------------------------------------------------------------------------- */
