@@ -50,8 +50,8 @@ struct exchange {
     bool delivered;    /* the client has been given the end of the answer */
     bool request_tapped, response_tapped;
     bool drops_trailers; /* of the request: they could pass for what a step says of the client */
-    struct local *local;       /* this worker's loop, links, pools */
-    struct part *part;         /* the service's share of the snapshot it began with */
+    struct local *local; /* this worker's loop, links, pools */
+    struct part *part;   /* the service's share of the snapshot it began with */
     const struct route *route; /* never NULL once started */
     struct str pattern;        /* by which it was found */
     struct request req;
