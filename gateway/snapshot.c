@@ -27,7 +27,8 @@ enum build_phase {
     BUILD_OWN,
     BUILD_SERVICES,
     BUILD_ROUTES,
-    BUILD_ROUTER
+    BUILD_ROUTER,
+    BUILD_TIDY /* what it was read from is not needed any more */
 };
 
 struct snapshot_build {
@@ -441,6 +442,26 @@ static void take_service(struct snapshot *s, uint32_t i)
     s->parts[s->part_count++] = p;
 }
 
+/* One of the things that were read from, as large as the configuration. False: there is none left. */
+static bool put_away_one(struct snapshot *s)
+{
+    struct snapshot_build *b = s->build;
+
+    if (b->file) {
+        conf_close(b->file);
+        b->file = NULL;
+    } else if (b->tree) {
+        conf_tree_leave(b->tree, s->bin);
+        b->tree = NULL;
+    } else if (b->bundle) {
+        bundle_free(b->bundle);
+        b->bundle = NULL;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* One step of the build. True: it was the last. */
 static bool step_on(struct snapshot *s, uint64_t until_ns)
 {
@@ -497,7 +518,10 @@ static bool step_on(struct snapshot *s, uint64_t until_ns)
         b->router = NULL;
         set_engine(s);
         set_current(s);
-        return true;
+        b->phase = BUILD_TIDY;
+        return b->role == BUILD_MASTER; /* who seals the bundle, and may print what was read */
+    case BUILD_TIDY:
+        return !put_away_one(s);
     }
     UNREACHABLE();
 }
@@ -538,13 +562,11 @@ void snapshot_seal(struct snapshot *s)
 
     if (!b)
         return;
-    if (b->file)
-        conf_close(b->file);
-    conf_tree_leave(b->tree, s->bin);
+    while (put_away_one(s))
+        ;
     if (b->router)
         router_builder_free(b->router);
     conf_problems_free(&b->problems);
-    bundle_free(b->bundle);
     shared_close(b->shared);
     free(b);
     s->build = NULL;

@@ -46,7 +46,7 @@ struct snapshot *snapshot_begin(enum build_role role, struct str path, struct re
 enum build_result snapshot_more(struct snapshot *s, uint64_t until_ns);
 /* What is wrong so far (warnings too); NULL once the build has ended well. */
 struct conf_problems *snapshot_problems(struct snapshot *s);
-/* The file as it was read, for printing; NULL once sealed. */
+/* Master: the file as it was read, for printing; NULL once sealed. */
 struct conf_file *snapshot_conf_file(struct snapshot *s);
 /* Say each problem in the error log. */
 void snapshot_log_problems(struct snapshot *s);
