@@ -23,7 +23,8 @@ enum known_field {
 };
 
 struct field {
-    struct str name, value; /* the value without OWS around it */
+    struct str name,
+        value; /* the value without OWS around it; of fields in a list changed by fields_change only */
     enum known_field known;
     bool ours; /* added here and not read: the peer's Connection cannot name it away */
 };
@@ -72,6 +73,7 @@ void fields_put_known(struct fields *f, enum known_field known, struct str value
 void fields_put(struct fields *f, struct str name, struct str value);
 /* Gives a field of `f` another value, which is writable. */
 void fields_change(struct fields *f, struct field *field, struct str value);
+
 /* Makes room for `more`. */
 void fields_grow(struct fields *f, uint32_t more);
 /* The places of the next fields, for the parser, which has checked what it puts there; it adds to count, size,
@@ -82,10 +84,12 @@ static inline struct field *fields_places(struct fields *f, uint32_t more)
         fields_grow(f, more);
     return f->at + f->count;
 }
+
 static inline struct field *fields_place(struct fields *f)
 {
     return fields_places(f, 1);
 }
+
 /* Known fields added by writing their lines (Name, ": ", the value, CRLF) behind one another into one text, which is
  * later sent in one piece. They count when all are written: fields_lines_end. */
 struct field_lines {
@@ -148,6 +152,7 @@ static inline void fields_lines_end(const struct field_lines *l)
     f->repeated |= f->present & l->set;
     f->present |= l->set;
 }
+
 /* Replace all fields of that name by one. */
 void fields_set_known(struct fields *f, enum known_field known, struct str value);
 void fields_remove(struct fields *f, enum known_field known);

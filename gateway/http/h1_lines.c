@@ -157,8 +157,8 @@ __attribute__((always_inline)) static inline bool find(struct str text, struct h
     lines->count = 0;
     for (size_t from = 0; from < text.len && stops <= lines->stop + H1_LINES_MANY; from += 64) {
         struct block b = look_at(text, from, look);
-        uint64_t begins = b.lf << 1 | begin,
-                 ends = b.cr & begins;     /* an empty line: the head's end */
+        uint64_t begins = b.lf << 1 | begin;
+        uint64_t ends = b.cr & begins;     /* an empty line: the head's end */
         uint64_t upto = ends ^ (ends - 1); /* the first end included; without one, all */
         uint64_t before = upto & ~ends, sum, rare;
 
