@@ -145,6 +145,22 @@ def test_of_so_many_at_once_it_is_said_who_has_how_many_now_and_who_waits(stage)
     assert [(row["taken"], row["now"], row["waiting"]) for row in limits(stage, gw)["u/concurrency"]["keys"]] == [(3, 0, 0), (1, 0, 0)]
 
 
+def test_of_so_many_at_once_a_reload_is_seen_and_what_the_dead_had_is_not(stage):
+    act = Counting()
+    gw = crowded(stage, act, max=2, key="ip")
+    ask(gw, 2)
+    act.wait_now(2)
+    services = [{**gw.config["services"][0], "middleware": [{"concurrency": {"max": 5, "key": "ip", "queue": 7}}]}]
+    gw.reload(**{**gw.config, "services": services})
+    limit = wait_until(lambda: next((one for one in limits(stage, gw).values() if one["max"] == 5), None))
+    assert limit["queue"] == 7 and [row["now"] for row in limit["keys"]] == [2]
+    before = gw.workers()
+    for victim in before:
+        os.kill(victim, signal.SIGKILL)
+    gw.wait_workers(2, without=before)
+    wait_until(lambda: keys(stage, gw, limit="u/concurrency")["127.0.0.1"]["now"] == 0)
+
+
 def test_so_many_at_once_by_plan_is_a_table_for_each_plan(stage):
     act = Counting()
     s = stage.service(answers=act)
