@@ -58,7 +58,9 @@ class Redis:
 
     def command(self):
         return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-                "--dir", self.dir, "--loglevel", "warning", *self.arguments]
+                "--dir", self.dir, "--loglevel", "warning",
+                "--repl-diskless-sync-delay", "0",        # else a replica is kept waiting for five seconds, in case others come
+                *self.arguments]
 
     def start(self):
         self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
