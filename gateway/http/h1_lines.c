@@ -116,27 +116,23 @@ AVX2 static inline struct block look_avx2(const char *p)
 
 /* --- lines ------------------------------------------------------------------------------------- */
 
-/* Inlined with `look` into each of the ways. */
+#define BLOCK 64
+
+/* The octets from `from`, of a text of a block or more. Inlined with `look` into each of the ways. */
 __attribute__((always_inline)) static inline struct block look_at(struct str text, size_t from,
                                                                   look_function *look)
 {
     size_t left = text.len - from;
     struct block b;
-    char copy[64];
 
-    if (LIKELY(left >= 64))
+    if (LIKELY(left >= BLOCK))
         return look(text.at + from);
-    if (text.len >= 64) { /* the last sixty-four, but for those that were looked at */
-        b = look(text.at + text.len - 64);
-        b.common >>= 64 - left;
-        b.bad >>= 64 - left;
-        b.cr >>= 64 - left;
-        b.lf >>= 64 - left;
-        return b;
-    }
-    memset(copy, ' ', sizeof copy);
-    memcpy(copy, text.at, left);
-    return look(copy);
+    b = look(text.at + text.len - BLOCK); /* the last block, but for what was looked at */
+    b.common >>= BLOCK - left;
+    b.bad >>= BLOCK - left;
+    b.cr >>= BLOCK - left;
+    b.lf >>= BLOCK - left;
+    return b;
 }
 
 /* Writes down where the bits are; returns behind what it has written. */
@@ -155,7 +151,7 @@ __attribute__((always_inline)) static inline bool find(struct str text, struct h
     uint32_t *names = lines->rare, *stops = lines->stop;
 
     lines->count = 0;
-    for (size_t from = 0; from < text.len && stops <= lines->stop + H1_LINES_MANY; from += 64) {
+    for (size_t from = 0; from < text.len && stops <= lines->stop + H1_LINES_MANY; from += BLOCK) {
         struct block b = look_at(text, from, look);
         uint64_t begins = b.lf << 1 | begin;
         uint64_t ends = b.cr & begins;     /* an empty line: the head's end */
@@ -187,19 +183,37 @@ __attribute__((always_inline)) static inline bool find(struct str text, struct h
     return false;
 }
 
+/* A text of less than a block is made one with blanks, in which no line ends. */
+static bool find_short(struct str text, struct h1_lines *lines,
+                       bool (*find_in)(struct str text, struct h1_lines *lines))
+{
+    char block[BLOCK];
+
+    memset(block, ' ', sizeof block);
+    if (text.len)
+        memcpy(block, text.at, text.len);
+    return find_in(str_of(block, sizeof block), lines);
+}
+
 bool h1_lines_find_plain(struct str text, struct h1_lines *lines)
 {
+    if (UNLIKELY(text.len < BLOCK))
+        return find_short(text, lines, h1_lines_find_plain);
     return find(text, lines, look_plain);
 }
 
 #ifdef __SSE2__
 bool h1_lines_find_sse2(struct str text, struct h1_lines *lines)
 {
+    if (UNLIKELY(text.len < BLOCK))
+        return find_short(text, lines, h1_lines_find_sse2);
     return find(text, lines, look_sse2);
 }
 
 AVX2 static bool find_avx2(struct str text, struct h1_lines *lines)
 {
+    if (UNLIKELY(text.len < BLOCK))
+        return find_short(text, lines, find_avx2);
     return find(text, lines, look_avx2);
 }
 

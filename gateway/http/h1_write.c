@@ -52,10 +52,10 @@ static bool is_one_piece(const struct field *f)
     return f->value.at == end + 2 && memcmp(end, ": ", 2) == 0;
 }
 
-/* Is the line that begins at `next` the one behind that which ends at `end`? */
+/* Is the line that begins at `next` the one behind that which ends at `end`, if any does? */
 static bool follows(const char *end, const char *next)
 {
-    return end && next == end + 2 && memcmp(end, "\r\n", 2) == 0;
+    return (uintptr_t)next - (uintptr_t)end == 2 && memcmp(end, "\r\n", 2) == 0;
 }
 
 /* Fields as they came, untouched, lie behind one another in the head that they were read from, and so do those that

@@ -119,8 +119,10 @@ static void remove_disguised(struct fields *f)
 
 /* --- adding ------------------------------------------------------------------------------------ */
 
-/* "1.1 sluice": what was spoken on the hop the message came by, and who we are. (9110 7.6.3) */
-static void write_via(struct field_lines *l, uint8_t version, struct str via)
+/* "1.1 sluice": what was spoken on the hop the message came by, and who we are. (9110 7.6.3)
+ * Inlined always, so that the lines live in registers. */
+__attribute__((always_inline)) static inline void write_via(struct field_lines *l, uint8_t version,
+                                                            struct str via)
 {
     fields_line_open(l, FIELD_VIA);
     *l->to++ = (char)('0' + version / 10);
