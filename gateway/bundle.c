@@ -14,8 +14,13 @@
 
 #include "gateway/base/hash.h"
 #include "gateway/base/log.h"
+#include "gateway/base/number.h"
+#include "gateway/resolver.h"
 
-#define BUNDLE_MAGIC 0x6275646cu
+#define BUNDLE_MAGIC  0x6275646cu
+#define PATIENCE      (30 * NS_PER_S) /* with all names of a configuration, at the start */
+#define FORMER_HELPS  (5 * NS_PER_S)  /* … where what they stood for before is known     */
+#define ADDRESSES_MAX 16              /* of one name                                     */
 
 struct entry {
     uint32_t magic, kind;
@@ -26,6 +31,8 @@ struct bundle {
     char *bytes;
     size_t len, room;
     bool mapped;
+    struct resolver resolver;
+    const struct bundle *former;
 };
 
 struct bundle *bundle_new(void)
@@ -34,6 +41,7 @@ struct bundle *bundle_new(void)
 
     if (!b)
         die("out of memory for a bundle");
+    resolver_init(&b->resolver, PATIENCE);
     return b;
 }
 
@@ -80,7 +88,9 @@ struct bundle *bundle_open(int fd)
         log_line(LOG_LEVEL_ERROR, "cannot map the configuration handed over: %s", strerror(errno));
         goto free_bundle;
     }
-    *b = (struct bundle){ .bytes = map, .len = (size_t)st.st_size, .mapped = true };
+    b->bytes = map;
+    b->len = (size_t)st.st_size;
+    b->mapped = true;
     if (next_entry(b, &at, &e, &name, &value))
         return b;
     log_line(LOG_LEVEL_ERROR, "the configuration handed over is not a bundle");
@@ -96,6 +106,7 @@ void bundle_free(struct bundle *b)
 {
     if (!b)
         return;
+    resolver_end(&b->resolver);
     if (b->mapped)
         munmap(b->bytes, b->len);
     else
@@ -183,6 +194,46 @@ uint64_t bundle_hash(const struct bundle *b)
     static const struct hash_key key = { 0x736c756963650001u, 0x62756e646c650001u };
 
     return hash_keyed(&key, b->bytes, b->len);
+}
+
+/* ---- names ------------------------------------------------------------------------------------ */
+
+void bundle_remember(struct bundle *b, const struct bundle *former)
+{
+    b->former = former;
+    if (former)
+        b->resolver.patience_ns = FORMER_HELPS;
+}
+
+struct str bundle_resolve(struct bundle *b, struct str host)
+{
+    struct ip ips[ADDRESSES_MAX];
+    struct str known, had;
+
+    if (bundle_get(b, BUNDLE_ADDRESSES, host, &known))
+        return known;
+    known = str_of((const char *)ips,
+                   sizeof *ips * resolver_ask(&b->resolver, host, ips, ADDRESSES_MAX));
+    if (known.len == 0 && b->former && bundle_get(b->former, BUNDLE_ADDRESSES, host, &had) &&
+        had.len) {
+        log_line(LOG_LEVEL_WARN, "the name %.*s has no address now: it keeps what it had",
+                 STR_ARGS(host));
+        known = had;
+    }
+    bundle_put(b, BUNDLE_ADDRESSES, host, known);
+    return bundle_get(b, BUNDLE_ADDRESSES, host, &known) ? known : STR_NONE;
+}
+
+struct bundle *bundle_addresses(const struct bundle *b)
+{
+    struct bundle *copy = bundle_new();
+    struct str name, value;
+    struct entry e;
+
+    for (size_t at = 0; next_entry(b, &at, &e, &name, &value);)
+        if (e.kind == BUNDLE_ADDRESSES)
+            bundle_put(copy, BUNDLE_ADDRESSES, name, value);
+    return copy;
 }
 
 /* ---- ${…} ------------------------------------------------------------------------------------- */

@@ -28,6 +28,13 @@ struct bundle *bundle_new(void);
 struct bundle *bundle_open(int fd) MUST_USE;
 void bundle_free(struct bundle *b);
 
+/* Master: what to fall back on for names without an address now; it must live as long as `b`. NULL: nothing. */
+void bundle_remember(struct bundle *b, const struct bundle *former);
+/* Master: the addresses of a name, asked of the system once. None now: those in what was remembered. */
+struct str bundle_resolve(struct bundle *b, struct str host);
+/* A copy of all addresses, and of nothing else, to be remembered. */
+struct bundle *bundle_addresses(const struct bundle *b);
+
 /* Write down; the text is copied. Twice the same name: the first stays. */
 void bundle_put(struct bundle *b, enum bundle_kind kind, struct str name, struct str value);
 /* Look up; the text lives as long as the bundle. */

@@ -147,6 +147,8 @@ struct snapshot *gateway_read(const char *path, struct region *r, const struct s
         bundle_free(*bundle);
         return NULL;
     }
+    if (previous)
+        bundle_remember(*bundle, previous->names);
     s = snapshot_begin(BUILD_MASTER, str_from(path), r, *bundle, previous);
     *result = snapshot_more(s, UINT64_MAX);
     return s;
@@ -170,6 +172,7 @@ static struct snapshot *rehearse(const char *path, struct region *r,
         return NULL;
     }
     word_put(&region_header(r)->config_hash, s->config_hash);
+    s->names = bundle_addresses(bundle);
     snapshot_seal(s);
     snapshot_forget_routes(s);
     malloc_trim(0); /* the rehearsal was many times as large as what is kept of it */

@@ -1,43 +1,19 @@
 /* Names of hosts and what they stand for. */
 #include "gateway/names.h"
 
-#include <netdb.h>
-#include <sys/socket.h>
-
 #include "gateway/base/hash.h"
 
 #define STORE_ADDRESSES 16 /* of one name */
 
-static size_t ask_the_system(struct str host, struct ip *ips, size_t room)
-{
-    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found, *a;
-    struct arena scratch;
-    size_t n = 0;
-
-    arena_init(&scratch, NULL);
-    if (getaddrinfo(str_keep_z(&scratch, host), NULL, &hints, &found) == 0) {
-        for (a = found; a && n < room; a = a->ai_next)
-            if (ip_of_sockaddr(a->ai_addr, &ips[n]))
-                n++;
-        freeaddrinfo(found);
-    }
-    arena_free(&scratch);
-    return n;
-}
-
 bool names_resolve(struct bundle *bundle, enum build_role role, struct str host, struct ip *ips,
                    size_t room, size_t *count)
 {
-    struct str known;
+    struct str known = STR_NONE;
 
-    *count = 0;
-    if (!bundle_get(bundle, BUNDLE_ADDRESSES, host, &known)) {
-        if (role != BUILD_MASTER)
-            return false;
-        *count = ask_the_system(host, ips, room);
-        bundle_put(bundle, BUNDLE_ADDRESSES, host, str_of((const char *)ips, *count * sizeof *ips));
-        return *count > 0;
-    }
+    if (role == BUILD_MASTER)
+        known = bundle_resolve(bundle, host);
+    else
+        (void)bundle_get(bundle, BUNDLE_ADDRESSES, host, &known);
     *count = known.len / sizeof *ips < room ? known.len / sizeof *ips : room;
     if (*count)
         memcpy(ips, known.at, *count * sizeof *ips);

@@ -542,6 +542,7 @@ void snapshot_free(struct snapshot *s)
         return;
     snapshot_seal(s);
     snapshot_forget_routes(s);
+    bundle_free(s->names);
     link_remove(&s->node);
     arena_leave(&s->arena, s->bin);
     free(s);

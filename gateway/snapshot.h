@@ -32,6 +32,7 @@ struct snapshot {
     uint32_t part_count;
     uint32_t shared_count; /* of them taken over from the snapshot before */
     uint64_t config_hash;  /* only the master's */
+    struct bundle *names;  /* only the master's: the addresses that it found */
     uint64_t generation;
     struct arena_bin *bin;        /* where its memory goes, and the build's; NULL: back at once */
     struct link_node node;        /* among those that are being let go */

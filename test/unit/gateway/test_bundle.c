@@ -207,6 +207,29 @@ START_TEST(test_the_master_notes_what_it_finds_and_a_worker_finds_only_that)
 }
 END_TEST
 
+START_TEST(test_a_name_without_an_address_now_keeps_what_it_had)
+{
+    struct bundle *was = bundle_new(), *former, *b = bundle_new();
+
+    bundle_put(was, BUNDLE_CONFIG, STR("config.yaml"), STR("port: 80"));
+    bundle_put(was, BUNDLE_ADDRESSES, STR("gone.invalid"), STR("0123456789abcdef"));
+    bundle_put(was, BUNDLE_ADDRESSES, STR("localhost"), STR("fedcba9876543210"));
+    bundle_put(was, BUNDLE_ADDRESSES, STR("never.invalid"), STR_NONE);
+    former = bundle_addresses(was);
+    bundle_free(was);
+    ck_assert(str_equal(value_of(former, BUNDLE_CONFIG, "config.yaml"), STR("nothing")));
+    bundle_remember(b, former);
+    ck_assert(str_equal(bundle_resolve(b, STR("gone.invalid")), STR("0123456789abcdef")));
+    ck_assert(str_equal(value_of(b, BUNDLE_ADDRESSES, "gone.invalid"), STR("0123456789abcdef")));
+    ck_assert_uint_eq(bundle_resolve(b, STR("never.invalid")).len, 0);
+    ck_assert_uint_eq(bundle_resolve(b, STR("other.invalid")).len, 0);
+    ck_assert_uint_gt(bundle_resolve(b, STR("localhost")).len, 0);
+    ck_assert(!str_equal(bundle_resolve(b, STR("localhost")), STR("fedcba9876543210")));
+    bundle_free(b);
+    bundle_free(former);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bundle");
@@ -221,6 +244,7 @@ int main(void)
     tcase_add_test(t, test_a_bundle_that_was_cut_off_is_never_read_beyond_its_end);
     tcase_add_test(t, test_hostile_bytes_are_never_followed);
     tcase_add_test(t, test_the_master_notes_what_it_finds_and_a_worker_finds_only_that);
+    tcase_add_test(t, test_a_name_without_an_address_now_keeps_what_it_had);
     suite_add_tcase(suite, t);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
