@@ -1,5 +1,6 @@
 /* Targets: which are refused, and that what is accepted cannot be spelled past a rule. */
 #include <check.h>
+#include <stdlib.h>
 
 #include "gateway/http/octets.h"
 #include "gateway/http/target.h"
