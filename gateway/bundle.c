@@ -208,18 +208,18 @@ void bundle_remember(struct bundle *b, const struct bundle *former)
 struct str bundle_resolve(struct bundle *b, struct str host)
 {
     struct ip ips[ADDRESSES_MAX];
-    struct str known, had;
+    struct str known;
+    size_t count;
 
     if (bundle_get(b, BUNDLE_ADDRESSES, host, &known))
         return known;
-    known = str_of((const char *)ips,
-                   sizeof *ips * resolver_ask(&b->resolver, host, ips, ADDRESSES_MAX));
-    if (known.len == 0 && b->former && bundle_get(b->former, BUNDLE_ADDRESSES, host, &had) &&
-        had.len) {
-        log_line(LOG_LEVEL_WARN, "the name %.*s has no address now: it keeps what it had",
+    if (!resolver_ask(&b->resolver, host, ips, ADDRESSES_MAX, &count) && b->former &&
+        bundle_get(b->former, BUNDLE_ADDRESSES, host, &known) && known.len > 0)
+        log_line(LOG_LEVEL_WARN,
+                 "the name %.*s cannot be looked up now: it keeps the addresses that it had",
                  STR_ARGS(host));
-        known = had;
-    }
+    else
+        known = str_of((const char *)ips, count * sizeof *ips);
     bundle_put(b, BUNDLE_ADDRESSES, host, known);
     return bundle_get(b, BUNDLE_ADDRESSES, host, &known) ? known : STR_NONE;
 }

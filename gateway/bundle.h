@@ -28,9 +28,10 @@ struct bundle *bundle_new(void);
 struct bundle *bundle_open(int fd) MUST_USE;
 void bundle_free(struct bundle *b);
 
-/* Master: what to fall back on for names without an address now; it must live as long as `b`. NULL: nothing. */
+/* Master: what to fall back on for names that cannot be looked up now; it must live as long as `b`. NULL: nothing. */
 void bundle_remember(struct bundle *b, const struct bundle *former);
-/* Master: the addresses of a name, asked of the system once. None now: those in what was remembered. */
+/* Master: the addresses of a name, asked of the system once. If nobody tells, neither them nor that there are none:
+ * those in what was remembered. */
 struct str bundle_resolve(struct bundle *b, struct str host);
 /* A copy of all addresses, and of nothing else, to be remembered. */
 struct bundle *bundle_addresses(const struct bundle *b);

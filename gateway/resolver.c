@@ -21,6 +21,7 @@
 
 /* An answer is never empty, so that it is not taken for the end. */
 struct answer {
+    bool told; /* by a name server or a file of the system's: even that there is no such name */
     uint32_t count;
     struct ip ips[ADDRESSES_MAX];
 };
@@ -31,8 +32,11 @@ static void look_up(const char *host, struct answer *to)
 {
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found, *a;
 
+    int error = getaddrinfo(host, NULL, &hints, &found);
+
     memset(to, 0, sizeof *to);
-    if (getaddrinfo(host, NULL, &hints, &found) != 0)
+    to->told = error == 0 || error == EAI_NONAME || error == EAI_NODATA;
+    if (error != 0)
         return;
     for (a = found; a && to->count < ADDRESSES_MAX; a = a->ai_next)
         if (ip_of_sockaddr(a->ai_addr, &to->ips[to->count]))
@@ -116,21 +120,21 @@ static bool await(struct resolver *r)
     return ready > 0;
 }
 
-size_t resolver_ask(struct resolver *r, struct str host, struct ip *ips, size_t room)
+bool resolver_ask(struct resolver *r, struct str host, struct ip *ips, size_t room, size_t *count)
 {
     struct answer answer;
-    size_t count;
 
+    *count = 0;
     if (r->patience_ns < ENOUGH_FOR_ONE || host.len == 0 || host.len > NAME_MAX_BYTES)
-        return 0;
+        return false;
     if ((r->pid == 0 && !begin(r)) || send(r->fd, host.at, host.len, MSG_NOSIGNAL) < 0 ||
         !await(r) || recv(r->fd, &answer, sizeof answer, 0) != sizeof answer) {
         resolver_end(r); /* it may still be at it */
         log_line(LOG_LEVEL_WARN, "no answer in time about the name %.*s%s", STR_ARGS(host),
                  r->patience_ns < ENOUGH_FOR_ONE ? "; no more names are asked for now" : "");
-        return 0;
+        return false;
     }
-    count = answer.count < room ? answer.count : room;
-    memcpy(ips, answer.ips, count * sizeof *ips);
-    return count;
+    *count = answer.count < room ? answer.count : room;
+    memcpy(ips, answer.ips, *count * sizeof *ips);
+    return answer.told;
 }

@@ -7,6 +7,7 @@
 #ifndef GATEWAY_RESOLVER_H
 #define GATEWAY_RESOLVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -21,8 +22,10 @@ struct resolver {
 };
 
 void resolver_init(struct resolver *r, uint64_t patience_ns);
-/* The addresses of a name, at most `room`; 0: none, or no answer in time. */
-size_t resolver_ask(struct resolver *r, struct str host, struct ip *ips, size_t room);
+/* The addresses of a name, at most `room`; *count is 0 if it has none.
+ * returns  false: nobody has told, neither them nor that there are none; *count is 0 */
+bool resolver_ask(struct resolver *r, struct str host, struct ip *ips, size_t room,
+                  size_t *count) MUST_USE;
 void resolver_end(struct resolver *r);
 
 #endif

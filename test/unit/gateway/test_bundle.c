@@ -2,11 +2,36 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "gateway/bundle.h"
+
+/* In the place of the system's: "here" has an address, "gone" has none, and of "away" nobody tells. */
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **to)
+{
+    static struct sockaddr_in sa = { .sin_family = AF_INET };
+    static struct addrinfo found = { .ai_addr = (struct sockaddr *)&sa };
+
+    (void)service;
+    (void)hints;
+    if (strcmp(host, "away") == 0)
+        return EAI_AGAIN;
+    if (strcmp(host, "here") != 0)
+        return EAI_NONAME;
+    *to = &found;
+    return 0;
+}
+
+void freeaddrinfo(struct addrinfo *a)
+{
+    (void)a;
+}
 
 static struct str value_of(const struct bundle *b, enum bundle_kind kind, const char *name)
 {
@@ -207,24 +232,24 @@ START_TEST(test_the_master_notes_what_it_finds_and_a_worker_finds_only_that)
 }
 END_TEST
 
-START_TEST(test_a_name_without_an_address_now_keeps_what_it_had)
+START_TEST(test_a_name_of_which_nobody_tells_keeps_what_it_had)
 {
     struct bundle *was = bundle_new(), *former, *b = bundle_new();
 
     bundle_put(was, BUNDLE_CONFIG, STR("config.yaml"), STR("port: 80"));
-    bundle_put(was, BUNDLE_ADDRESSES, STR("gone.invalid"), STR("0123456789abcdef"));
-    bundle_put(was, BUNDLE_ADDRESSES, STR("localhost"), STR("fedcba9876543210"));
-    bundle_put(was, BUNDLE_ADDRESSES, STR("never.invalid"), STR_NONE);
+    bundle_put(was, BUNDLE_ADDRESSES, STR("away"), STR("0123456789abcdef"));
+    bundle_put(was, BUNDLE_ADDRESSES, STR("here"), STR("fedcba9876543210"));
+    bundle_put(was, BUNDLE_ADDRESSES, STR("gone"), STR("0f1e2d3c4b5a6978"));
     former = bundle_addresses(was);
     bundle_free(was);
     ck_assert(str_equal(value_of(former, BUNDLE_CONFIG, "config.yaml"), STR("nothing")));
     bundle_remember(b, former);
-    ck_assert(str_equal(bundle_resolve(b, STR("gone.invalid")), STR("0123456789abcdef")));
-    ck_assert(str_equal(value_of(b, BUNDLE_ADDRESSES, "gone.invalid"), STR("0123456789abcdef")));
-    ck_assert_uint_eq(bundle_resolve(b, STR("never.invalid")).len, 0);
-    ck_assert_uint_eq(bundle_resolve(b, STR("other.invalid")).len, 0);
-    ck_assert_uint_gt(bundle_resolve(b, STR("localhost")).len, 0);
-    ck_assert(!str_equal(bundle_resolve(b, STR("localhost")), STR("fedcba9876543210")));
+    ck_assert(str_equal(bundle_resolve(b, STR("away")), STR("0123456789abcdef")));
+    ck_assert(str_equal(value_of(b, BUNDLE_ADDRESSES, "away"), STR("0123456789abcdef")));
+    ck_assert_uint_eq(bundle_resolve(b, STR("gone")).len, 0); /* somebody did tell */
+    ck_assert_uint_eq(bundle_resolve(b, STR("other")).len, 0);
+    ck_assert_uint_gt(bundle_resolve(b, STR("here")).len, 0);
+    ck_assert(!str_equal(bundle_resolve(b, STR("here")), STR("fedcba9876543210")));
     bundle_free(b);
     bundle_free(former);
 }
@@ -244,7 +269,7 @@ int main(void)
     tcase_add_test(t, test_a_bundle_that_was_cut_off_is_never_read_beyond_its_end);
     tcase_add_test(t, test_hostile_bytes_are_never_followed);
     tcase_add_test(t, test_the_master_notes_what_it_finds_and_a_worker_finds_only_that);
-    tcase_add_test(t, test_a_name_without_an_address_now_keeps_what_it_had);
+    tcase_add_test(t, test_a_name_of_which_nobody_tells_keeps_what_it_had);
     suite_add_tcase(suite, t);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

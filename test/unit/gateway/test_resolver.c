@@ -11,7 +11,8 @@
 #include "gateway/base/number.h"
 #include "gateway/resolver.h"
 
-/* "never" has no answer, "dies" takes the asking process with it, "none" has no address; "n7" has 7 of them. */
+/* "never" has no answer, "dies" takes the asking process with it, of "away" no name server tells, "none" has no address;
+ * "n7" has 7 of them. */
 int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
                 struct addrinfo **to)
 {
@@ -26,6 +27,8 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
             pause();
     if (strcmp(host, "dies") == 0)
         _exit(1);
+    if (strcmp(host, "away") == 0)
+        return EAI_AGAIN;
     if (count == 0)
         return EAI_NONAME;
     for (int i = 0; i < count; i++) {
@@ -45,6 +48,7 @@ void freeaddrinfo(struct addrinfo *a)
 
 static struct resolver resolver;
 static struct ip ips[20];
+static bool told;
 
 static void setup(void)
 {
@@ -59,7 +63,11 @@ static void teardown(void)
 
 static size_t ask(const char *host, size_t room)
 {
-    return resolver_ask(&resolver, str_from(host), ips, room);
+    size_t count;
+
+    told = resolver_ask(&resolver, str_from(host), ips, room, &count);
+    ck_assert(told || count == 0);
+    return count;
 }
 
 START_TEST(test_all_addresses_of_a_name_are_told_as_far_as_there_is_room)
@@ -73,6 +81,16 @@ START_TEST(test_all_addresses_of_a_name_are_told_as_far_as_there_is_room)
     ck_assert_uint_eq(ask("n3", 2), 2);
     ck_assert_uint_eq(ask("n30", 20), 16);
     ck_assert_uint_eq(ask("", 20), 0);
+}
+END_TEST
+
+START_TEST(test_no_address_and_nobody_who_tells_are_not_the_same)
+{
+    ck_assert(ask("none", 20) == 0 && told);
+    ck_assert(ask("away", 20) == 0 && !told);
+    ck_assert(ask("dies", 20) == 0 && !told);
+    ck_assert(ask("never", 20) == 0 && !told);
+    ck_assert(ask("n1", 20) == 1 && told);
 }
 END_TEST
 
@@ -123,6 +141,7 @@ int main(void)
     tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, test_all_addresses_of_a_name_are_told_as_far_as_there_is_room);
+    tcase_add_test(tests, test_no_address_and_nobody_who_tells_are_not_the_same);
     tcase_add_test(tests, test_one_process_is_enough_for_all_names);
     tcase_add_test(tests, test_a_name_without_an_answer_does_not_use_up_the_patience_of_the_others);
     tcase_add_test(tests, test_a_process_that_dies_is_replaced);
