@@ -145,7 +145,9 @@ static const struct conf_schema limits_schema = { .name = "limits",
 
 #define REQUEST_KEY                                                                                \
     KEY(conf_timeouts, request, duration, "60s",                                                   \
-        "A whole request, all attempts included. 0: no end.", .arg = ANY_TIME)
+        "A whole request, all attempts included; 504, or 408 while the client owes its body. 0: "  \
+        "no end.",                                                                                 \
+        .arg = ANY_TIME)
 #define CLIENT_BODY_KEY                                                                            \
     KEY(conf_timeouts, client_body, duration, "30s",                                               \
         "Between two reads of a request's body; 408.", .arg = SOME_TIME)
