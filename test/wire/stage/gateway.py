@@ -200,8 +200,9 @@ class Gateway:
         timeout = more.pop("timeout", 10)
         source = more.pop("source", None)
         with Client(self.address, timeout=timeout, source=source) as client:
-            self.last = client.request(method, path, headers, body, **more)
-        return self.last
+            answer = client.request(method, path, headers, body, **more)
+        self.last = answer                    # of the asking threads, one; each returns its own
+        return answer
 
     def get(self, path="/", headers=(), **more):
         return self.request("GET", path, headers, **more)
