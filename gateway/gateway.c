@@ -358,8 +358,12 @@ static void adopt(struct worker *w, struct snapshot *next)
     configure(w, next->globals);
     g->local.current = next->current;
     g->generation = next->generation;
-    if (old)
+    if (old) {
         ended_take(&g->ended, old);
+    } else { /* nobody is served yet: the first build leaves nothing behind */
+        ended_all(&g->ended);
+        malloc_trim(0);
+    }
     links_sweep(g->local.links);
     say_what_is_held(&g->ended);
 }
