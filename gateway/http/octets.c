@@ -105,7 +105,7 @@ __attribute__((target("avx2"))) static const char *find_control_avx2(const char 
         if (found)
             return p + __builtin_ctz(found);
     }
-    return octets_find_control_plain(p, end);
+    return octets_find_control(p, end);
 }
 
 const char *octets_find_control_long(const char *p, const char *end)

@@ -67,10 +67,9 @@ const char *octets_find_control_plain(const char *p, const char *end);
 const char *octets_find_control_long(const char *p, const char *end);
 
 #ifdef __SSE2__
-/* Bit n: the octet p[n] is a control. */
-static inline unsigned octets_controls16(const char *p)
+/* Bit n: octet n is a control. */
+static inline unsigned octets_controls_of(__m128i c)
 {
-    __m128i c = _mm_loadu_si128((const __m128i *)(const void *)p);
     __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(c, _mm_set1_epi8(0x1f)), c);
     __m128i tab = _mm_cmpeq_epi8(c, _mm_set1_epi8('\t'));
     __m128i del = _mm_cmpeq_epi8(c, _mm_set1_epi8(0x7f));
@@ -78,17 +77,9 @@ static inline unsigned octets_controls16(const char *p)
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, low), del));
 }
 
-static inline const char *octets_find_control(const char *p, const char *end)
+static inline unsigned octets_controls16(const char *p)
 {
-    for (int blocks = 0; end - p >= 16; p += 16, blocks++) {
-        unsigned found = octets_controls16(p);
-
-        if (found)
-            return p + __builtin_ctz(found);
-        if (blocks == 3)
-            return octets_find_control_long(p + 16, end);
-    }
-    return octets_find_control_plain(p, end);
+    return octets_controls_of(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 
 /* 0xff where an octet lies between `low` and `low` + `width`. */
@@ -170,6 +161,24 @@ static inline const char *octets_skip_target(const char *p, const char *end)
             return p + __builtin_ctz(~in);
     }
     return p;
+}
+
+static inline const char *octets_find_control(const char *p, const char *end)
+{
+    unsigned found;
+
+    for (int blocks = 0; end - p >= 16; p += 16, blocks++) {
+        found = octets_controls16(p);
+        if (found)
+            return p + __builtin_ctz(found);
+        if (blocks == 3)
+            return octets_find_control_long(p + 16, end);
+    }
+    if (p == end)
+        return end;
+    /* of the zeros behind the end, none counts */
+    found = octets_controls_of(octets_up_to16(p, (size_t)(end - p))) & ((1u << (end - p)) - 1);
+    return found ? p + __builtin_ctz(found) : end;
 }
 #else
 static inline const char *octets_find_control(const char *p, const char *end)
