@@ -17,10 +17,9 @@
 #include "gateway/base/number.h"
 #include "gateway/resolver.h"
 
-#define BUNDLE_MAGIC  0x6275646cu
-#define PATIENCE      (30 * NS_PER_S) /* with all names of a configuration, at the start */
-#define FORMER_HELPS  (5 * NS_PER_S)  /* … where what they stood for before is known     */
-#define ADDRESSES_MAX 16              /* of one name                                     */
+#define BUNDLE_MAGIC 0x6275646cu
+#define PATIENCE     (30 * NS_PER_S) /* with all names of a configuration, at the start */
+#define FORMER_HELPS (5 * NS_PER_S)  /* … where what they stood for before is known     */
 
 struct entry {
     uint32_t magic, kind;
@@ -207,13 +206,13 @@ void bundle_remember(struct bundle *b, const struct bundle *former)
 
 struct str bundle_resolve(struct bundle *b, struct str host)
 {
-    struct ip ips[ADDRESSES_MAX];
+    struct ip ips[RESOLVER_ADDRESSES];
     struct str known;
     size_t count;
 
     if (bundle_get(b, BUNDLE_ADDRESSES, host, &known))
         return known;
-    if (!resolver_ask(&b->resolver, host, ips, ADDRESSES_MAX, &count) && b->former &&
+    if (!resolver_ask(&b->resolver, host, ips, RESOLVER_ADDRESSES, &count) && b->former &&
         bundle_get(b->former, BUNDLE_ADDRESSES, host, &known) && known.len > 0)
         log_line(LOG_LEVEL_WARN,
                  "the name %.*s cannot be looked up now: it keeps the addresses that it had",

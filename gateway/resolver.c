@@ -16,14 +16,13 @@
 #include "gateway/base/number.h"
 
 #define NAME_MAX_BYTES 255
-#define ADDRESSES_MAX  16
 #define ENOUGH_FOR_ONE (100 * NS_PER_MS)
 
 /* An answer is never empty, so that it is not taken for the end. */
 struct answer {
     bool told; /* by a name server or a file of the system's: even that there is no such name */
     uint32_t count;
-    struct ip ips[ADDRESSES_MAX];
+    struct ip ips[RESOLVER_ADDRESSES];
 };
 
 /* ---- the child -------------------------------------------------------------------------------- */
@@ -31,14 +30,13 @@ struct answer {
 static void look_up(const char *host, struct answer *to)
 {
     struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found, *a;
-
     int error = getaddrinfo(host, NULL, &hints, &found);
 
     memset(to, 0, sizeof *to);
     to->told = error == 0 || error == EAI_NONAME || error == EAI_NODATA;
     if (error != 0)
         return;
-    for (a = found; a && to->count < ADDRESSES_MAX; a = a->ai_next)
+    for (a = found; a && to->count < RESOLVER_ADDRESSES; a = a->ai_next)
         if (ip_of_sockaddr(a->ai_addr, &to->ips[to->count]))
             to->count++;
     freeaddrinfo(found);

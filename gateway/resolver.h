@@ -15,6 +15,8 @@
 #include "gateway/base/cidr.h"
 #include "gateway/base/str.h"
 
+#define RESOLVER_ADDRESSES 16 /* of one name, at most */
+
 struct resolver {
     pid_t pid; /* 0: none was needed yet, or it is gone */
     int fd;

@@ -39,6 +39,12 @@ static void be_idle(struct session *s)
     conn_set_due(s->conn, s->head_due_ns);
 }
 
+/* The client has ended what it sends, and all of that has been consumed. */
+static bool nothing_more_comes(const struct session *s)
+{
+    return conn_peer_ended(s->conn) && conn_input(s->conn).len == 0;
+}
+
 void h1_client_open(struct session *s)
 {
     s->stream.protocol = &h1_client;
@@ -324,12 +330,6 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a == 0 ? b : b == 0 || a < b ? a : b;
 }
 
-/* The end of what the client sends came together with this request, and has been reported before it began. */
-static bool body_cannot_come(const struct session *s)
-{
-    return conn_peer_ended(s->conn) && conn_input(s->conn).len == 0;
-}
-
 static void body_took_too_long(struct session *s)
 {
     struct exchange *x = s->stream.x;
@@ -354,7 +354,7 @@ static void on_due(struct conn *c)
         return;
     }
     if (x && passed(s, s->body_due_ns) && !s->body_done) {
-        if (body_cannot_come(s))
+        if (nothing_more_comes(s)) /* its end came together with the request */
             session_end(s, CLOSE_NOW);
         else
             body_took_too_long(s);
@@ -488,7 +488,7 @@ static void resume_body(struct client_stream *cs)
     if (s->body.left >= LOOP_SMALL_BUFFER || s->body.kind == BODY_CHUNKED)
         conn_expect_large(s->conn, true);
     due(s, &s->body_due_ns,
-        now_of(s) + (body_cannot_come(s) ? 0 : cs->x->route->limits.client_body_ns));
+        now_of(s) + (nothing_more_comes(s) ? 0 : cs->x->route->limits.client_body_ns));
     if (conn_input(s->conn).len == 0)
         conn_await_rest(s->conn);
     conn_resume(s->conn);
@@ -518,7 +518,7 @@ static void ended(struct client_stream *cs)
         session_end(s, conn_input(s->conn).len ? CLOSE_LINGERING : CLOSE_WRITTEN);
         return;
     }
-    if (conn_peer_ended(s->conn) && conn_input(s->conn).len == 0) {
+    if (nothing_more_comes(s)) {
         session_end(s, CLOSE_WRITTEN);
         return;
     }
