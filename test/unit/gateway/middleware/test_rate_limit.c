@@ -2,35 +2,8 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "by_hand.h"
 #include "gateway/base/number.h"
-
-extern const struct middleware rate_limit_middleware;
-
-#define HOURLY "{rate: 6/h, burst: 3}" /* nothing is earned while a test runs */
-
-static enum verdict ask(struct stage *s, const char *address, const char *verified_key)
-{
-    struct act a;
-    enum verdict v;
-
-    act_begin(&a, s, address);
-    if (verified_key)
-        a.x.who.api_key = str_from(verified_key);
-    v = act_request(&a);
-    act_end(&a);
-    return v;
-}
-
-/* How many of `n` requests pass. */
-static int passed(struct stage *s, int n, const char *address, const char *verified_key)
-{
-    int count = 0;
-
-    while (n-- > 0)
-        count += ask(s, address, verified_key) == NEXT;
-    return count;
-}
+#include "rate_limit_play.h"
 
 START_TEST(test_the_burst_passes_and_not_one_more)
 {
